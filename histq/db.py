@@ -1,0 +1,306 @@
+"""Opens SQLite: WAL, busy timeout, schema, migrations. The only module that does, and the only
+place where SQLite's errors become ours.
+
+A write transaction takes the file's fair write lock, then `begin immediate`. One `Database` a thread.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Self
+
+import sqlite_utils
+from sqlite_utils.utils import sqlite3
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from histq.errors import (
+    Config,
+    DatabaseMissing,
+    DiskFull,
+    HistqError,
+    Locked,
+    SchemaTooNew,
+    StorageFailed,
+)
+from histq.locks import FairLock
+
+APPLICATION_ID: Final = 0x68737471  # "hstq" in the file's header: this database is ours
+LOCK_TIMEOUT_S: Final = 60.0
+PAGE_BYTES: Final = 16_384
+# A checkpoint is due when the WAL has grown by this much.
+WAL_BYTES: Final = 16 * 1024 * 1024
+
+Parameters = Sequence[object] | Mapping[str, object]
+Row = tuple[Any, ...]
+
+migrations = sqlite_utils.Migrations("histq")
+
+
+@migrations(name="0001_schema")
+def _create(db: sqlite_utils.Database) -> None:
+    statement = ""
+    for line in schema().splitlines(keepends=True):
+        statement += line
+        # Not executescript: it would commit the transaction that it runs in.
+        if sqlite3.complete_statement(statement):
+            db.conn.execute(statement)
+            statement = ""
+
+
+def schema() -> str:
+    """The text of schema.sql, from inside the package (wheel) or beside it (editable, checkout)."""
+    return packaged("schema.sql")
+
+
+def packaged(name: str) -> str:
+    inside = resources.files("histq") / name
+    if inside.is_file():
+        return inside.read_text()
+    return (Path(__file__).parent.parent / name).read_text()
+
+
+class Database:
+    """One connection. Not to be shared by threads."""
+
+    def __init__(self, path: Path, conn: sqlite3.Connection, lock_timeout_s: float) -> None:
+        self.path = path
+        self._conn = conn
+        self._lock = FairLock(_beside(path, "lock"))
+        self._lock_timeout_s = lock_timeout_s
+        self._depth = 0
+        self._checkpoint_at = WAL_BYTES
+
+    @classmethod
+    def open(
+        cls, path: Path, *, create: bool = True, lock_timeout_s: float = LOCK_TIMEOUT_S
+    ) -> Self:
+        """The database at `path`, its schema up to date; made when absent and `create`.
+
+        Raises DatabaseMissing, Config (a directory, a foreign file, a folder we may not write to),
+        SchemaTooNew, Locked.
+        """
+        _refuse_impossible(path, create)
+        with _translated(f"opening {path}"):
+            mode = "rwc" if create else "rw"
+            conn = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=5, isolation_level=None
+            )
+        database = cls(path, conn, lock_timeout_s)
+        try:
+            database._prepare(create)
+        except BaseException:
+            conn.close()
+            raise
+        return database
+
+    def _prepare(self, create: bool) -> None:
+        self._refuse_foreign()
+        with _translated(f"opening {self.path}"):
+            if self.value("select count(*) from sqlite_master") == 0:
+                if not create:
+                    raise _missing(self.path)
+                self.rows(f"pragma page_size = {PAGE_BYTES}")
+            if self.value("pragma journal_mode") != "wal":
+                # Six processes that switch a new file at once lock each other out, time-out or not.
+                with self._exclusively():
+                    self.rows("pragma journal_mode = wal")
+            # Only under the write lock, by `_checkpoint`: two checkpointers at once can corrupt a
+            # file in SQLite before 3.51.3, https://www.sqlite.org/wal.html#walresetbug
+            self.rows("pragma wal_autocheckpoint = 0")
+            self.rows(f"pragma journal_size_limit = {WAL_BYTES // 4}")
+            self.rows("pragma synchronous = full")
+            self.rows("pragma foreign_keys = off")
+            self.rows("pragma cache_size = -65536")
+        self._migrate()
+
+    def _refuse_foreign(self) -> None:
+        with _translated(f"opening {self.path}"):
+            tables = self.value("select count(*) from sqlite_master")
+            if tables and self.value("pragma application_id") != APPLICATION_ID:
+                raise Config(
+                    f"{self.path} is a SQLite database of another program; choose another with --db"
+                )
+
+    def _migrate(self) -> None:
+        db = sqlite_utils.Database(self._conn, recursive_triggers=False, execute_plugins=False)
+        with _translated(f"reading the schema of {self.path}"):
+            applied = {migration.name for migration in migrations.applied(db)}
+            if unknown := sorted(
+                applied - {migration.name for migration in migrations._migrations}
+            ):
+                raise SchemaTooNew(
+                    f"{self.path} was written by a newer histq (it knows {unknown[-1]}); "
+                    f"upgrade histq to use it"
+                )
+            if not migrations.pending(db):
+                return
+        with self.transaction():
+            migrations.apply(db)
+            self.rows(f"pragma application_id = {APPLICATION_ID}")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One write transaction; an inner one joins the outer. Raises Locked when it cannot begin."""
+        if self._depth:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+            return
+        with self._exclusively():
+            self._begin()
+            self._depth = 1
+            try:
+                yield
+                self.rows("commit")
+            except BaseException:
+                # A full disk has rolled back by itself, and a second rollback would be an error.
+                if self._conn.in_transaction:
+                    self._conn.execute("rollback")
+                raise
+            finally:
+                self._depth = 0
+            self._checkpoint()
+
+    def _begin(self) -> None:
+        # Others of ours wait for the fair lock; this waits for a program that knows nothing of it.
+        for attempt in Retrying(
+            retry=retry_if_exception_type(Locked),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            stop=stop_after_delay(self._lock_timeout_s),
+            reraise=True,
+        ):
+            with attempt:
+                self.rows("begin immediate")
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Every row, fetched: an unread RETURNING keeps other writers out."""
+        with _translated(f"using {self.path}"):
+            return self._conn.execute(sql, parameters).fetchall()
+
+    def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        found = self.rows(sql, parameters)
+        return found[0] if found else None
+
+    def value(self, sql: str, parameters: Parameters = ()) -> Any:
+        """The first column of the first row, or None."""
+        found = self.rows(sql, parameters)
+        return found[0][0] if found else None
+
+    def change(self, sql: str, parameters: Parameters = ()) -> int:
+        """How many rows the statement changed."""
+        with _translated(f"using {self.path}"):
+            return self._conn.execute(sql, parameters).rowcount
+
+    def insert(self, sql: str, parameters: Parameters = ()) -> int:
+        """The id of the inserted row."""
+        with _translated(f"using {self.path}"):
+            return self._conn.execute(sql, parameters).lastrowid or 0
+
+    def size_bytes(self) -> int:
+        """What the database takes on disk, write-ahead log included."""
+        return self.path.stat().st_size + _size(_beside(self.path, "wal"))
+
+    def close(self) -> None:
+        # The last connection to close checkpoints, so nobody else may write meanwhile.
+        with contextlib.suppress(OSError):  # a folder that we may only read
+            self._lock.acquire(self._lock_timeout_s)
+        self._conn.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        try:
+            got = self._lock.acquire(self._lock_timeout_s)
+        except OSError as error:
+            raise Config(
+                f"cannot write beside {self.path}: {error.strerror}; choose another folder with --db"
+            ) from error
+        if not got:
+            raise Locked(
+                f"{self.path}: another histq has held the write lock for {self._lock_timeout_s:g} s"
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _checkpoint(self) -> None:
+        """Moves the WAL into the database when it has grown enough; the caller holds the lock.
+
+        Passive: it waits for nobody. While a reader holds the WAL open it stays, and the next try
+        comes after as much growth again.
+        """
+        wal = _beside(self.path, "wal")
+        if _size(wal) < self._checkpoint_at:
+            return
+        _, pages, moved = self.rows("pragma wal_checkpoint(passive)")[0]
+        self._checkpoint_at = WAL_BYTES if pages == moved else _size(wal) + WAL_BYTES
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.name}-{suffix}")
+
+
+def _size(path: Path) -> int:
+    # A look at the size alone. Nobody may open the database's files but SQLite: closing any
+    # descriptor of them drops its locks, https://www.sqlite.org/howtocorrupt.html#posix_close_bug
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _refuse_impossible(path: Path, create: bool) -> None:
+    try:
+        if path.is_dir():
+            raise Config(
+                f"{path} is a directory; --db names the database file, such as {path}/histq.db"
+            )
+        if path.exists():
+            return
+        if not path.parent.is_dir():
+            raise Config(f"there is no folder {path.parent} to hold the database {path.name}")
+    except OSError as error:
+        raise Config(f"cannot read {path}: {error.strerror}") from error
+    if not create:
+        raise _missing(path)
+
+
+def _missing(path: Path) -> DatabaseMissing:
+    return DatabaseMissing(f"no database at {path}; histq fetch or histq init makes one")
+
+
+@contextlib.contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _sorted(error, doing) from error
+
+
+def _sorted(error: sqlite3.Error, doing: str) -> HistqError:
+    """Our error for SQLite's. Primary result codes: https://www.sqlite.org/rescode.html"""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Locked(f"{doing}: another program holds the database locked")
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFull(f"{doing}: the disk is full; free some room and run the command again")
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return Config(f"{doing}: {error}; it is no SQLite database, or a damaged one")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return Config(f"{doing}: {error}; choose a file in a folder you may write to with --db")
+    return StorageFailed(f"{doing}: {error}")

@@ -1,0 +1,257 @@
+"""A page of candles as one flat list of numbers: pack, unpack, screen, and drop repeats. Pure.
+
+Flat means `WIDTH` numbers a candle, one candle after the other, in the order of `FIELDS`. A column
+is then a slice (`flat[0::WIDTH]`), rows bind to a statement without a tuple each, and the common
+page, in which nothing is wrong, is screened by a few passes that run in C.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
+from operator import ge, lt, sub
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import asdict, astuple
+
+from histq.errors import Poison
+from histq.model import DAY_MS, FIELDS, WIDTH, Candle, Interval
+
+Number = int | float | None
+Flat = list[Number]
+
+# A candle that opens later than this after "now" is from the future. A day, because our clock may be
+# an hour off while the candle is right; microseconds taken for milliseconds are off by millennia.
+FUTURE_SLACK_MS = DAY_MS
+
+_VERSION = 1
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, Flat]).decode
+_PRICES = tuple(FIELDS.index(name) for name in ("open", "high", "low", "close"))
+_MEASURES = tuple(range(1, FIELDS.index("close_time")))
+_COUNTS = (FIELDS.index("trades"), FIELDS.index("close_time"))
+
+
+class Fault(NamedTuple):
+    """A candle that must not be stored, and why."""
+
+    candle: Candle
+    why: str
+
+
+def flatten(candles: Iterable[Candle]) -> Flat:
+    return list(chain.from_iterable(map(astuple, candles)))
+
+
+def rows(flat: Flat) -> list[Candle]:
+    return [Candle(*flat[i : i + WIDTH]) for i in range(0, len(flat), WIDTH)]  # type: ignore[arg-type]
+
+
+def timestamps(flat: Flat) -> list[int]:
+    return flat[0::WIDTH]  # type: ignore[return-value]
+
+
+def pack(flat: Flat) -> bytes:
+    return _encode((_VERSION, flat))
+
+
+def unpack(body: bytes) -> Flat:
+    """The flat page. Raises Poison for bytes that are none."""
+    try:
+        version, flat = _decode(body)
+    except msgspec.DecodeError as error:
+        raise Poison(f"message body does not unpack: {error}") from error
+    if version != _VERSION:
+        raise Poison(f"message body has codec {version}, this histq reads {_VERSION}")
+    if len(flat) % WIDTH:
+        raise Poison(f"message body has {len(flat)} numbers, no multiple of {WIDTH}")
+    return flat
+
+
+def as_json(body: bytes) -> str:
+    """The page as JSON text that a person can read and `from_json` can pack again, whatever it holds.
+
+    JSON has no NaN and no infinity; they stand as strings. Bytes that are no page stand in base64.
+    """
+    try:
+        candles = rows(unpack(body))
+    except Poison:
+        return json.dumps({"packed": base64.b64encode(body).decode()})
+    return json.dumps({"candles": [_readable(candle) for candle in candles]})
+
+
+def _readable(candle: Candle) -> dict[str, Number | str]:
+    return {
+        name: value if value is None or math.isfinite(value) else str(value)
+        for name, value in asdict(candle).items()
+    }
+
+
+def from_json(text: str) -> bytes:
+    """The packed body that `as_json` showed, edited or not. Raises Poison for any other text."""
+    try:
+        shown = json.loads(text)
+        if "packed" in shown:
+            return base64.b64decode(shown["packed"], validate=True)
+        flat = [_number(candle.get(name)) for candle in shown["candles"] for name in FIELDS]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Poison(f"letter holds no candles: {error}") from error
+    return pack(flat)
+
+
+def _number(value: int | float | str | None) -> Number:
+    return float(value) if isinstance(value, str) else value
+
+
+def fault(candle: Candle, now: int) -> str | None:
+    """Why this candle must not be stored, or None. Off the grid or without trades is no fault."""
+    if type(candle.timestamp) is not int or candle.timestamp < 0:
+        return "open time is no instant"
+    if candle.timestamp > now + FUTURE_SLACK_MS:
+        return "open time is in the future"
+    if candle.close is None:
+        return "no close"
+    for name, value in asdict(candle).items():
+        if value is not None and not math.isfinite(value):
+            return f"{name} is not finite"
+        if value is not None and value < 0:
+            return f"{name} is negative"
+    if not all(type(value) in (int, type(None)) for value in (candle.trades, candle.close_time)):
+        return "trades or close time is no whole number"
+    if candle.high is not None and candle.low is not None and candle.high < candle.low:
+        return "high is below low"
+    for name, value in (("open", candle.open), ("close", candle.close)):
+        if value is None:
+            continue
+        if candle.high is not None and value > candle.high:
+            return f"{name} is above high"
+        if candle.low is not None and value < candle.low:
+            return f"{name} is below low"
+    return None
+
+
+def screen(flat: Flat, now: int) -> tuple[Flat, list[Fault]]:
+    """The page without its bad candles, and those."""
+    if _sound(flat, now):
+        return flat, []
+    good: Flat = []
+    bad: list[Fault] = []
+    for i in range(0, len(flat), WIDTH):
+        row = flat[i : i + WIDTH]
+        candle = Candle(*row)  # type: ignore[arg-type]
+        why = fault(candle, now)
+        if why is None:
+            good += row
+        else:
+            bad.append(Fault(candle, why))
+    return good, bad
+
+
+def _sound(flat: Flat, now: int) -> bool:
+    """Whether `fault` finds nothing in any candle. May say no where it would not, never the reverse."""
+    if not flat:
+        return True
+    columns = [flat[i::WIDTH] for i in range(WIDTH)]
+    present: list[Sequence[float] | None] = []
+    for column in columns:
+        missing = column.count(None)
+        if missing == len(column):
+            present.append(None)
+        elif missing:
+            return False
+        else:
+            present.append(column)  # type: ignore[arg-type]
+    times, closes = present[0], present[FIELDS.index("close")]
+    if times is None or closes is None:
+        return False
+    if set(map(type, times)) != {int} or min(times) < 0 or max(times) > now + FUTURE_SLACK_MS:
+        return False
+    for i in _COUNTS:
+        if (counts := present[i]) is not None and set(map(type, counts)) != {int}:
+            return False
+    for i in (*_MEASURES, FIELDS.index("close_time")):
+        # One NaN or infinity makes the sum one; only then is min() safe to trust.
+        if (values := present[i]) is not None and not (
+            math.isfinite(sum(values)) and min(values) >= 0
+        ):
+            return False
+    return _ordered(*(present[i] for i in _PRICES))
+
+
+def _ordered(
+    opens: Sequence[float] | None,
+    highs: Sequence[float] | None,
+    lows: Sequence[float] | None,
+    closes: Sequence[float] | None,
+) -> bool:
+    """Whether low <= open, close <= high holds in every row, as far as these are known."""
+    pairs = [(highs, lows), (highs, opens), (highs, closes), (opens, lows), (closes, lows)]
+    return all(
+        all(map(ge, upper, lower))
+        for upper, lower in pairs
+        if upper is not None and lower is not None
+    )
+
+
+def ascending(flat: Flat) -> bool:
+    """Whether open times strictly rise."""
+    return all(map(lt, times := timestamps(flat), times[1:]))
+
+
+def distinct(pages: Sequence[Flat]) -> tuple[list[Flat], list[tuple[Candle, Candle]], int]:
+    """The pages of one series without repeats: the first to say a timestamp keeps it.
+
+    Returns the pages in their order (shorter, or empty, where they repeat), the repeats that say
+    something else as (kept, later), and how many candles were dropped.
+    """
+    if all(map(ascending, pages)) and _disjoint(pages):
+        return list(pages), [], 0
+    kept: dict[int, Candle] = {}
+    differing: list[tuple[Candle, Candle]] = []
+    dropped = 0
+    thinned: list[Flat] = []
+    for page in pages:
+        own: list[Candle] = []
+        for candle in rows(page):
+            first = kept.setdefault(candle.timestamp, candle)
+            if first is candle:
+                own.append(candle)
+                continue
+            dropped += 1
+            if contradicts(first, candle):
+                differing.append((first, candle))
+        thinned.append(flatten(sorted(own, key=lambda candle: candle.timestamp)))
+    return thinned, differing, dropped
+
+
+def _disjoint(pages: Sequence[Flat]) -> bool:
+    reaches = sorted((page[0], page[-WIDTH]) for page in pages if page)
+    return all(before[1] < after[0] for before, after in pairwise(reaches))  # type: ignore[operator]
+
+
+def contradicts(first: Candle, later: Candle) -> bool:
+    """Whether `later` says a value that `first` does not. Silence (None) contradicts nothing."""
+    return bool(changed(first, later))
+
+
+def changed(first: Candle, later: Candle) -> dict[str, tuple[Number, Number]]:
+    """The fields in which `later` says another value, as (first, later). Equal means equal doubles."""
+    pairs = zip(FIELDS, astuple(first), astuple(later), strict=True)
+    return {name: (old, new) for name, old, new in pairs if new is not None and new != old}
+
+
+def holes(flat: Flat, interval: Interval) -> list[tuple[int, int]]:
+    """Half-open stretches of the grid between two candles of this ascending page that hold none."""
+    if not interval.gridded or len(flat) <= WIDTH:
+        return []
+    times = timestamps(flat)
+    if set(map(sub, times[1:], times)) == {interval.step_ms}:
+        return []
+    found = []
+    for before, after in pairwise(times):
+        start, end = interval.next(before), interval.floor(after)
+        if start < end:
+            found.append((start, end))
+    return found

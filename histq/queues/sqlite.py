@@ -1,0 +1,274 @@
+"""The queue in a SQLite file: three small writes a page, no state column, no reaper."""
+
+import random
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
+
+from histq.db import Database, Row
+from histq.errors import LeaseLost
+from histq.host import Clock, is_dead, wall_clock
+from histq.model import DeadLetter, Depth, Draft, Kind, Message, Reason, Series, Window
+from histq.page import as_json
+from histq.queues import ALONE_AFTER, MAX_DELIVERIES, backoff_s
+
+PRIORITIES: Final = (0, 1, 2)
+LOW_SHARE: Final = 8
+"""One lease in so many begins at the lowest priority, so that it is never starved."""
+
+_MESSAGE = (
+    'id, token, source, symbol, interval, start, "end", points, body, failures, deliveries,'
+    " queued_at"
+)
+_LETTER = (
+    'kind, source, symbol, interval, start, "end", points, reason, error, failures, deliveries,'
+    " queued_at, failed_at, raw_data"
+)
+
+
+class SqliteQueue:
+    """`owner` names this process; `clock`, `fraction` (0 to 1) and `dead` are for tests to replace."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        owner: str,
+        max_retries: int = 3,
+        clock: Clock = wall_clock,
+        fraction: Callable[[], float] = random.random,
+        dead: Callable[[str], bool] = is_dead,
+    ) -> None:
+        self._db = database
+        self._owner = owner
+        self._max_retries = max_retries
+        self._clock = clock
+        self._fraction = fraction
+        self._dead = dead
+        self._leases = 0
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._db.transaction()
+
+    def put(self, drafts: Sequence[Draft]) -> int:
+        now = self._clock()
+        with self._db.transaction():
+            return sum(
+                self._db.change(
+                    "insert into messages"
+                    ' (source, symbol, interval, start, "end", points, priority, body, queued_at)'
+                    " values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                    ' on conflict (source, symbol, interval, start, "end") do nothing',
+                    (*draft.series, *draft.window, draft.points, draft.priority, draft.body, now),
+                )
+                for draft in drafts
+            )
+
+    def lease(self, limit: int, points: int, lease_s: float) -> list[Message]:
+        now = self._clock()
+        dead_owners = self._dead_owners()
+        if not dead_owners and not any(True for _ in self._due(now, 1)):
+            return []  # an idle consumer asks often: it must not take the write lock for nothing
+        token = secrets.token_hex(8)
+        self._leases += 1
+        with self._db.transaction():
+            self._free(dead_owners)
+            chosen = self._choose(now, limit, points)
+            return [
+                self._take(message_id, token, now + round(lease_s * 1000)) for message_id in chosen
+            ]
+
+    def _choose(self, now: int, limit: int, points: int) -> list[int]:
+        chosen: list[int] = []
+        for message_id, size, unexplained in self._due(now, limit):
+            if unexplained >= MAX_DELIVERIES:
+                self._bury_killer(message_id)
+                continue
+            points -= size
+            alone = unexplained >= ALONE_AFTER
+            if chosen and (points < 0 or alone):
+                break
+            chosen.append(message_id)
+            if alone or len(chosen) == limit:
+                break
+        return chosen
+
+    def _due(self, now: int, limit: int) -> Iterator[Row]:
+        """(id, points, leases that ended without a word) in the order of delivery."""
+        priorities = PRIORITIES[::-1] if self._leases % LOW_SHARE == 0 else PRIORITIES
+        for priority in priorities:
+            # One range of the index a priority: with both in one statement, the delayed messages
+            # of a priority would be walked through before the ready ones of the next.
+            yield from self._db.rows(
+                "select id, points, deliveries - failures from messages"
+                " where priority = ? and available_at <= ? order by available_at, id limit ?",
+                (priority, now, limit),
+            )
+
+    def _take(self, message_id: int, token: str, until: int) -> Message:
+        (row,) = self._db.rows(
+            "update messages set token = ?, owner = ?, available_at = ?, deliveries = deliveries + 1"
+            f" where id = ? returning {_MESSAGE}",
+            (token, self._owner, until, message_id),
+        )
+        return _message(row)
+
+    def _dead_owners(self) -> list[str]:
+        """Holders of leases that were processes of this machine and live no more."""
+        owners = self._db.rows("select distinct owner from messages where token is not null")
+        return [owner for (owner,) in owners if owner != self._owner and self._dead(owner)]
+
+    def _free(self, owners: Sequence[str]) -> None:
+        for owner in owners:
+            self._db.change(
+                "update messages set token = null, owner = null, available_at = 0"
+                " where owner = ? and token is not null",
+                (owner,),
+            )
+
+    def _bury_killer(self, message_id: int) -> None:
+        error = f"leased {MAX_DELIVERIES} times by consumers that ended without a word"
+        (row,) = self._db.rows(f"select {_MESSAGE} from messages where id = ?", (message_id,))
+        self._to_letter(_message(row), Reason.EXHAUSTED, error)
+
+    def extend(self, messages: Sequence[Message], lease_s: float) -> None:
+        until = self._clock() + round(lease_s * 1000)
+        with self._db.transaction():
+            for message in messages:
+                self._fenced(
+                    message,
+                    "update messages set available_at = :until where id = :id and token = :token",
+                    until=until,
+                )
+
+    def ack(self, messages: Sequence[Message]) -> None:
+        with self._db.transaction():
+            for message in messages:
+                self._fenced(message, "delete from messages where id = :id and token = :token")
+
+    def retry(self, message: Message, error: str) -> bool:
+        failures = message.failures + 1
+        with self._db.transaction():
+            if failures > self._max_retries:
+                self._to_letter(message._replace(failures=failures), Reason.EXHAUSTED, error)
+                return False
+            delay_ms = round(backoff_s(failures, self._fraction()) * 1000)
+            self._fenced(
+                message,
+                "update messages set token = null, owner = null, failures = :failures,"
+                " available_at = :at, error = :error where id = :id and token = :token",
+                failures=failures,
+                at=self._clock() + delay_ms,
+                error=error,
+            )
+            return True
+
+    def release(self, messages: Sequence[Message]) -> None:
+        with self._db.transaction():
+            for message in messages:
+                self._db.change(
+                    "update messages set token = null, owner = null, available_at = 0,"
+                    " deliveries = deliveries - 1 where id = ? and token = ?",
+                    (message.id, message.token),
+                )
+
+    def bury(self, message: Message, reason: Reason, error: str) -> None:
+        with self._db.transaction():
+            self._to_letter(message, reason, error)
+
+    def _to_letter(self, message: Message, reason: Reason, error: str) -> None:
+        self._fenced(message, "delete from messages where id = :id and token is :token")
+        letter = DeadLetter(
+            id=0,
+            kind=Kind.PAGE,
+            series=message.series,
+            window=message.window,
+            points=message.points,
+            reason=reason,
+            error=error,
+            failures=message.failures,
+            deliveries=message.deliveries,
+            queued_at=message.queued_at,
+            failed_at=self._clock(),
+            raw_data=as_json(message.body),
+        )
+        self.keep([letter])
+
+    def keep(self, letters: Sequence[DeadLetter]) -> None:
+        with self._db.transaction():
+            for letter in letters:
+                self._db.change(
+                    f"insert into dead_letters ({_LETTER}) values ({', '.join('?' * 14)})"
+                    ' on conflict (source, symbol, interval, start, "end", kind)'
+                    " where kind in ('body', 'candle') do update set reason = excluded.reason,"
+                    " error = excluded.error, failed_at = excluded.failed_at,"
+                    " raw_data = excluded.raw_data",
+                    (letter.kind, *letter.series, *letter.window, *letter[4:]),
+                )
+
+    def letters(
+        self, ids: Sequence[int] | None = None, limit: int | None = None
+    ) -> list[DeadLetter]:
+        wanted = "" if ids is None else f"where id in ({', '.join('?' * len(ids))})"
+        found = self._db.rows(
+            f"select id, {_LETTER} from dead_letters {wanted} order by id desc limit ?",
+            (*(ids or ()), -1 if limit is None else limit),
+        )
+        return [_letter(row) for row in found]
+
+    def drop(self, ids: Sequence[int]) -> int:
+        with self._db.transaction():
+            return sum(self._db.change("delete from dead_letters where id = ?", (i,)) for i in ids)
+
+    def supersede(self, series: Series, window: Window) -> int:
+        with self._db.transaction():
+            return self._db.change(
+                "delete from dead_letters where source = ? and symbol = ? and interval = ?"
+                " and start >= ? and \"end\" <= ? and kind = 'body'",
+                (*series, *window),
+            )
+
+    def depth(self) -> Depth:
+        now = self._clock()
+        messages, points, ready, leased = self._db.rows(
+            "select count(*), coalesce(sum(points), 0), coalesce(sum(available_at <= :now), 0),"
+            " (select count(*) from messages where token is not null and available_at > :now)"
+            " from messages indexed by messages_due",
+            {"now": now},
+        )[0]
+        oldest = self._db.value("select queued_at from messages order by id limit 1")
+        return Depth(
+            messages=messages,
+            points=points,
+            ready=ready,
+            leased=leased,
+            delayed=messages - ready - leased,
+            dead=self._db.value("select count(*) from dead_letters"),
+            oldest_age_s=None if oldest is None else max(0, now - oldest) / 1000,
+        )
+
+    def next_due_at(self) -> int | None:
+        found = [
+            self._db.value("select min(available_at) from messages where priority = ?", (priority,))
+            for priority in PRIORITIES
+        ]
+        return min((at for at in found if at is not None), default=None)
+
+    def close(self) -> None:
+        """The database belongs to whoever opened it."""
+
+    def _fenced(self, message: Message, sql: str, **parameters: object) -> None:
+        """One write that only the holder of the lease can make. Raises LeaseLost."""
+        if self._db.change(sql, {"id": message.id, "token": message.token, **parameters}) != 1:
+            raise LeaseLost(f"{message.series} {message.window}: the lease on this page ran out")
+
+
+def _message(row: Row) -> Message:
+    return Message(row[0], row[1], Series(*row[2:5]), Window(*row[5:7]), *row[7:])
+
+
+def _letter(row: Row) -> DeadLetter:
+    identity, kind, source, symbol, interval, start, end, points, reason, *rest = row
+    series, window = Series(source, symbol, interval), Window(start, end)
+    return DeadLetter(identity, Kind(kind), series, window, points, Reason(reason), *rest)

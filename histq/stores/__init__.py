@@ -1,0 +1,121 @@
+"""The store's seam: prices, the ledger of spans, and the record of what was done.
+
+Promises, each held by `tests/stores/`: writing a candle twice stores it once and the first value
+stays; what the second one said differently is recorded; counters always equal a recount; spans of
+one series never overlap.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from histq.db import Database
+from histq.errors import Config
+from histq.model import Candle, Series, Span
+from histq.page import Flat
+
+
+class Written(NamedTuple):
+    """What became of the candles handed to `write`."""
+
+    inserted: int
+    duplicates: int
+    revised: int  # of the duplicates: those that said something else
+
+
+class Batch(NamedTuple):
+    """What one consumed batch did for one source; a row of `ingestion_stats`."""
+
+    source: str
+    messages: int
+    points: int
+    inserted: int
+    duplicates: int
+    revised: int
+    dead: int
+    elapsed_ms: float
+
+
+class SeriesStats(msgspec.Struct, frozen=True):
+    """`missing` counts grid slots between first and last less accepted holes; None for `spot`."""
+
+    source: str
+    symbol: str
+    interval: str
+    points: int
+    first: int | None
+    last: int | None
+    missing: int | None
+    failed: int
+    """Stretches that could not be fetched, and will be asked for again."""
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    """Over all batches of a source."""
+
+    source: str
+    avg_points_per_s: float
+    max_points_per_s: float
+    avg_batch_points: float
+    batches: int
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A command that ran. `ended_at` is None while it runs, or when it was killed."""
+
+    command: str
+    started_at: int
+    ended_at: int | None
+    exit_code: int | None
+
+
+class Store(Protocol):
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything inside happens, or nothing. Joins one that the same file has open."""
+
+    def write(self, series: Series, page: Flat) -> Written:
+        """Stores the candles of one screened page without repeats; the first value of a key stays."""
+
+    def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
+        """Records that a candle was told again with other values, as (stored, later)."""
+
+    def spans(self, series: Series) -> list[Span]:
+        """The ledger of one series in order; empty for one that nobody has asked for."""
+
+    def record(self, series: Series, spans: Iterable[Span]) -> None:
+        """Makes these stretches of the ledger what they say, whatever was known of them."""
+
+    def log_batch(self, run_id: int, batch: Batch) -> None:
+        """Adds a row to the throughput record."""
+
+    def start_run(self, command: str, owner: str) -> int:
+        """Opens a row of the audit trail; its id."""
+
+    def end_run(self, run_id: int, exit_code: int, summary: str) -> None:
+        """Closes it. `summary` is JSON text."""
+
+    def coverage(self) -> list[SeriesStats]:
+        """Every series, from counters and the ledger, without a scan of the prices."""
+
+    def throughput(self) -> list[Throughput]:
+        """By source."""
+
+    def runs(self, limit: int) -> list[Run]:
+        """The latest commands, newest first."""
+
+    def close(self) -> None:
+        """Releases what the back end holds open."""
+
+
+def open_store(url: str, database: Database) -> Store:
+    """The store at `url`; an empty one names the database itself. Raises Config."""
+    scheme = url.partition(":")[0] or "sqlite"
+    match scheme:
+        case "sqlite":
+            from histq.stores.sqlite import SqliteStore
+
+            return SqliteStore(database)
+        case _:
+            raise Config(f"store.url: no store back end {scheme!r}; known: sqlite")

@@ -1,0 +1,235 @@
+"""The store in a SQLite file: bulk `insert or ignore`, counters and ledger in one transaction."""
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Final
+
+from histq.db import Database
+from histq.host import Clock, wall_clock
+from histq.ledger import overlay
+from histq.model import FIELDS, WIDTH, Candle, Interval, Series, Span, State
+from histq.page import Flat, changed, rows, timestamps
+from histq.stores import Batch, Run, SeriesStats, Throughput, Written
+
+ROWS_A_STATEMENT: Final = 100
+"""Binding many rows at once doubles the speed; past a hundred nothing more is gained."""
+
+_COLUMNS = ", ".join(FIELDS)
+_ACCEPTED_AFTER = 2
+
+
+class SqliteStore:
+    """`clock` dates what is written; tests replace it."""
+
+    def __init__(self, database: Database, *, clock: Clock = wall_clock) -> None:
+        self._db = database
+        self._clock = clock
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._db.transaction()
+
+    def write(self, series: Series, page: Flat) -> Written:
+        if not page:
+            return Written(0, 0, 0)
+        with self._db.transaction():
+            series_id = self._register(series)
+            inserted = self._insert(series_id, page)
+            total = len(page) // WIDTH
+            revised = self._revisions(series_id, page) if inserted < total else 0
+            times = timestamps(page)
+            self._db.change(
+                "update series set points = points + :inserted,"
+                " first = min(coalesce(first, :first), :first),"
+                " last = max(coalesce(last, :last), :last) where id = :id",
+                {"inserted": inserted, "first": min(times), "last": max(times), "id": series_id},
+            )
+        return Written(inserted, total - inserted, revised)
+
+    def _insert(self, series_id: int, page: Flat) -> int:
+        inserted = 0
+        now = self._clock()
+        chunk = ROWS_A_STATEMENT * WIDTH
+        for i in range(0, len(page), chunk):
+            part = page[i : i + chunk]
+            inserted += self._db.change(_insert_sql(len(part) // WIDTH), [series_id, now, *part])
+        return inserted
+
+    def _revisions(self, series_id: int, page: Flat) -> int:
+        """Records where the page says other values than the table; how many candles do."""
+        times = timestamps(page)
+        stored = {
+            row[0]: Candle(*row)
+            for row in self._db.rows(
+                f"select {_COLUMNS} from prices where series_id = ? and timestamp between ? and ?",
+                (series_id, min(times), max(times)),
+            )
+        }
+        pairs = [(stored[candle.timestamp], candle) for candle in rows(page)]
+        return self._record_revisions(series_id, pairs)
+
+    def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
+        with self._db.transaction():
+            self._record_revisions(self._register(series), pairs)
+
+    def _record_revisions(self, series_id: int, pairs: Sequence[tuple[Candle, Candle]]) -> int:
+        revised = 0
+        for first, later in pairs:
+            if not (fields := changed(first, later)):
+                continue
+            revised += 1
+            old = json.dumps({name: values[0] for name, values in fields.items()})
+            new = json.dumps({name: values[1] for name, values in fields.items()})
+            # Asking twice gets the same answer twice; only news is a revision.
+            self._db.change(
+                "insert into revisions (series_id, timestamp, seen_at, old, new)"
+                " select :id, :timestamp, :now, :old, :new where :new is not (select new"
+                " from revisions where series_id = :id and timestamp = :timestamp"
+                " order by id desc limit 1)",
+                {
+                    "id": series_id,
+                    "timestamp": first.timestamp,
+                    "now": self._clock(),
+                    "old": old,
+                    "new": new,
+                },
+            )
+        return revised
+
+    def spans(self, series: Series) -> list[Span]:
+        found = self._db.rows(
+            'select start, "end", state, seen, asked_at, reason from spans'
+            " where series_id = (select id from series where source = ? and symbol = ?"
+            " and interval = ?) order by start",
+            series,
+        )
+        return [Span(row[0], row[1], State(row[2]), *row[3:]) for row in found]
+
+    def record(self, series: Series, spans: Iterable[Span]) -> None:
+        news = [span for span in spans if span.start < span.end]
+        if not news:
+            return
+        with self._db.transaction():
+            series_id = self._register(series)
+            start, end = min(span.start for span in news), max(span.end for span in news)
+            # Neighbours that only touch are read too: they may merge. A span's end is not in the
+            # key, so the one that reaches into the stretch is looked up from its start.
+            old = self._db.rows(
+                'select start, "end", state, seen, asked_at, reason from spans'
+                " where series_id = :id and start <= :end and start >= coalesce((select max(start)"
+                ' from spans where series_id = :id and start < :start), :start) and "end" >= :start',
+                {"id": series_id, "start": start, "end": end},
+            )
+            before = [Span(row[0], row[1], State(row[2]), *row[3:]) for row in old]
+            after = overlay(before, news)
+            for span in set(before) - set(after):
+                self._db.change(
+                    "delete from spans where series_id = ? and start = ?", (series_id, span.start)
+                )
+            for span in set(after) - set(before):
+                self._db.change(
+                    'insert into spans (series_id, start, "end", state, seen, asked_at, reason)'
+                    " values (?, ?, ?, ?, ?, ?, ?)",
+                    (series_id, *span),
+                )
+
+    def _register(self, series: Series) -> int:
+        self._db.change(
+            "insert into series (source, symbol, interval, created_at) values (?, ?, ?, ?)"
+            " on conflict (source, symbol, interval) do nothing",
+            (*series, self._clock()),
+        )
+        found: int = self._db.value(
+            "select id from series where source = ? and symbol = ? and interval = ?", series
+        )
+        return found
+
+    def log_batch(self, run_id: int, batch: Batch) -> None:
+        rate = batch.points / batch.elapsed_ms * 1000 if batch.elapsed_ms else 0.0
+        self._db.change(
+            "insert into ingestion_stats (run_id, at, source, messages, points, inserted,"
+            " duplicates, revised, dead, elapsed_ms, points_per_s)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (run_id, self._clock(), *batch, rate),
+        )
+
+    def start_run(self, command: str, owner: str) -> int:
+        with self._db.transaction():
+            return self._db.insert(
+                "insert into runs (command, owner, started_at) values (?, ?, ?)",
+                (command, owner, self._clock()),
+            )
+
+    def end_run(self, run_id: int, exit_code: int, summary: str) -> None:
+        with self._db.transaction():
+            self._db.change(
+                "update runs set ended_at = ?, exit_code = ?, summary = ? where id = ?",
+                (self._clock(), exit_code, summary, run_id),
+            )
+
+    def coverage(self) -> list[SeriesStats]:
+        found = self._db.rows(
+            "select id, source, symbol, interval, points, first, last from series"
+            " order by source, symbol, interval"
+        )
+        return [self._series_stats(*row) for row in found]
+
+    def _series_stats(
+        self,
+        series_id: int,
+        source: str,
+        symbol: str,
+        name: str,
+        points: int,
+        first: int | None,
+        last: int | None,
+    ) -> SeriesStats:
+        interval = Interval(name)
+        missing = None
+        if interval.gridded and first is not None and last is not None:
+            slots = interval.slots(interval.floor(first), interval.next(last))
+            missing = max(0, slots - points - self._accepted(series_id, interval, first, last))
+        failed = self._db.value(
+            "select count(*) from spans where series_id = ? and state = ?",
+            (series_id, State.FAILED),
+        )
+        return SeriesStats(source, symbol, name, points, first, last, missing, failed)
+
+    def _accepted(self, series_id: int, interval: Interval, first: int, last: int) -> int:
+        """Slots between first and last that the provider has said to be empty, and is believed."""
+        found = self._db.rows(
+            'select start, "end" from spans where series_id = ? and state = ? and seen >= ?',
+            (series_id, State.EMPTY, _ACCEPTED_AFTER),
+        )
+        return sum(interval.slots(max(start, first), min(end, last)) for start, end in found)
+
+    def throughput(self) -> list[Throughput]:
+        found = self._db.rows(
+            "select source, avg_throughput, max_throughput, avg_batch_size, total_batches"
+            " from ingestion_performance order by source"
+        )
+        return [Throughput(*row) for row in found]
+
+    def runs(self, limit: int) -> list[Run]:
+        found = self._db.rows(
+            "select command, started_at, ended_at, exit_code from runs order by id desc limit ?",
+            (limit,),
+        )
+        return [Run(*row) for row in found]
+
+    def close(self) -> None:
+        """The database belongs to whoever opened it."""
+
+
+@cache
+def _insert_sql(count: int) -> str:
+    """For `count` rows; ?1 is the series and ?2 the time of writing, shared by all of them.
+
+    Numbered parameters let a flat page bind as it is, without a tuple a candle.
+    """
+    values = ", ".join(
+        f"(?1, {', '.join(f'?{n}' for n in range(first, first + WIDTH))}, ?2)"
+        for first in range(3, 3 + count * WIDTH, WIDTH)
+    )
+    return f"insert or ignore into prices (series_id, {_COLUMNS}, created_at) values {values}"

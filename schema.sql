@@ -1,0 +1,158 @@
+-- The whole of a histq database. Applied once, to an empty file, by histq/db.py.
+-- Every instant is an integer: Unix milliseconds, UTC. Spans are half-open: start <= t < end.
+
+-- One row a series. points, first and last are counters kept by the transaction that writes prices,
+-- so that coverage never scans the table.
+create table series (
+  id         integer primary key,
+  source     text    not null,              -- binance, coingecko, ...
+  symbol     text    not null,              -- as the market is called, without separator: BTCUSDT
+  interval   text    not null,              -- 1m, 1h, 1d, 1w, 1M, ...; spot = irregular observations
+  points     integer not null default 0,    -- rows in prices
+  first      integer,                       -- open time of the earliest stored candle
+  last       integer,                       -- open time of the latest stored candle
+  created_at integer not null,
+  unique (source, symbol, interval)
+) strict;
+
+-- What a provider did not say is null.
+create table prices (
+  series_id              integer not null references series (id),
+  timestamp              integer not null,  -- open time of the candle
+  open                   real,
+  high                   real,
+  low                    real,
+  close                  real    not null,
+  volume                 real,              -- in base currency
+  quote_volume           real,              -- in quote currency
+  trades                 integer,
+  taker_buy_volume       real,
+  taker_buy_quote_volume real,
+  close_time             integer,           -- null where it is the regular one: next open - 1 ms
+  created_at             integer not null,  -- when the row was written
+  primary key (series_id, timestamp)
+) strict, without rowid;
+
+-- The queue: one row a message, one message a page of candles.
+-- autoincrement: an id is never used twice, so a stale consumer cannot settle a stranger's message.
+create table messages (
+  id           integer primary key autoincrement,
+  source       text    not null,
+  symbol       text    not null,
+  interval     text    not null,
+  start        integer not null,            -- the window that was asked for
+  "end"        integer not null,
+  points       integer not null,
+  priority     integer not null,            -- 0 high, 1 normal, 2 low
+  body         blob    not null,            -- packed candles: histq/page.py
+  queued_at    integer not null,
+  available_at integer not null default 0,  -- delay, backoff and lease expiry in one; 0 = at once
+  failures     integer not null default 0,  -- reported failures
+  deliveries   integer not null default 0,  -- leases that were not handed back
+  token        text,                        -- of the lease that holds it
+  owner        text,                        -- the process that holds it
+  error        text,                        -- of the last failure
+  unique (source, symbol, interval, start, "end")
+) strict;
+-- Covers lease order, limits and depth without touching the bodies.
+create index messages_due on messages (priority, available_at, id, points, deliveries, failures);
+create index messages_leased on messages (owner) where token is not null;
+
+-- What cannot be stored, with its reason.
+create table dead_letters (
+  id         integer primary key autoincrement,
+  kind       text    not null check (kind in ('page', 'candle', 'body')),
+  source     text    not null,
+  symbol     text    not null,
+  interval   text    not null,
+  start      integer not null,
+  "end"      integer not null,
+  points     integer not null,
+  reason     text    not null check (reason in ('poison', 'permanent', 'exhausted')),
+  error      text    not null,
+  failures   integer not null,
+  deliveries integer not null,
+  queued_at  integer not null,
+  failed_at  integer not null,
+  raw_data   text    not null               -- JSON: the candles, or the body that was no candles
+) strict;
+-- One letter a window for a body, one a slot for a candle: asking again does not pile them up.
+create unique index dead_letters_once on dead_letters (source, symbol, interval, start, "end", kind)
+  where kind in ('body', 'candle');
+create index dead_letters_failed on dead_letters (failed_at);
+
+-- The ledger: what is known of every stretch of a series. Spans of one series never overlap.
+create table spans (
+  series_id integer not null references series (id),
+  start     integer not null,
+  "end"     integer not null,
+  state     text    not null check (state in ('wanted', 'queued', 'stored', 'empty', 'dead', 'failed')),
+  seen      integer not null default 0,     -- how often the provider said that nothing is there
+  asked_at  integer,                        -- when it last answered so, or failed
+  reason    text,                           -- why it failed, or is accepted as empty
+  primary key (series_id, start)
+) strict, without rowid;
+
+-- Same key, different values, told later: the first value stays in prices.
+create table revisions (
+  id        integer primary key,
+  series_id integer not null references series (id),
+  timestamp integer not null,
+  seen_at   integer not null,
+  old       text    not null,               -- JSON object of the fields that differ
+  new       text    not null
+) strict;
+create index revisions_key on revisions (series_id, timestamp);
+
+-- One row a command: the audit trail.
+create table runs (
+  id         integer primary key,
+  command    text    not null,
+  owner      text    not null,
+  started_at integer not null,
+  ended_at   integer,                       -- null: still running, or killed
+  exit_code  integer,
+  summary    text                           -- JSON, as --json prints it
+) strict;
+
+-- One row a consumed batch and source.
+create table ingestion_stats (
+  id           integer primary key,
+  run_id       integer not null references runs (id),
+  source       text    not null,
+  at           integer not null,
+  messages     integer not null,
+  points       integer not null,
+  inserted     integer not null,
+  duplicates   integer not null,
+  revised      integer not null,
+  dead         integer not null,
+  elapsed_ms   real    not null,
+  points_per_s real    not null
+) strict;
+create index ingestion_stats_at on ingestion_stats (at);
+
+create view historical_prices as
+  select s.symbol, p.timestamp, p.open, p.high, p.low, p.close, p.volume, s.source, s.interval,
+         p.created_at, p.quote_volume, p.trades, p.taker_buy_volume, p.taker_buy_quote_volume,
+         p.close_time
+    from series s join prices p on p.series_id = s.id;
+
+create view latest_prices as
+  select s.symbol, s.source, s.interval, p.timestamp as latest_timestamp, p.close as latest_price
+    from series s join prices p on p.series_id = s.id and p.timestamp = s.last;
+
+create view data_coverage as
+  select symbol, source, interval, points as data_points, first as earliest_timestamp,
+         last as latest_timestamp, (last - first) / 86400000.0 as days_coverage
+    from series where points > 0;
+
+create view ingestion_performance as
+  select source, avg(points_per_s) as avg_throughput, max(points_per_s) as max_throughput,
+         avg(points) as avg_batch_size, count(*) as total_batches
+    from ingestion_stats group by source;
+
+create view failed_ingestions as
+  select symbol, start as timestamp, error as error_message, failures as retry_count, failed_at,
+         raw_data
+    from dead_letters;
