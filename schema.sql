@@ -76,9 +76,11 @@ create table dead_letters (
   failed_at  integer not null,
   raw_data   text    not null               -- JSON: the candles, or the body that was no candles
 ) strict;
--- One letter a window for a body, one a slot for a candle: asking again does not pile them up.
-create unique index dead_letters_once on dead_letters (source, symbol, interval, start, "end", kind)
-  where kind in ('body', 'candle');
+-- One letter a window for a body, and one for the same bad candle: asking again piles up none.
+create unique index dead_letters_body on dead_letters (source, symbol, interval, start, "end")
+  where kind = 'body';
+create unique index dead_letters_candle
+  on dead_letters (source, symbol, interval, start, "end", raw_data) where kind = 'candle';
 create index dead_letters_failed on dead_letters (failed_at);
 
 -- The ledger: what is known of every stretch of a series. Spans of one series never overlap.

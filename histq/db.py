@@ -1,7 +1,7 @@
 """Opens SQLite: WAL, busy timeout, schema, migrations. The only module that does, and the only
 place where SQLite's errors become ours.
 
-A write transaction takes the file's fair write lock, then `begin immediate`. One `Database` a thread.
+A write transaction takes the fair write lock, then `begin immediate`. One `Database` a thread.
 """
 
 import contextlib
@@ -25,10 +25,11 @@ from histq.errors import (
     DiskFull,
     HistqError,
     Locked,
+    Poison,
     SchemaTooNew,
     StorageFailed,
 )
-from histq.locks import FairLock
+from histq.locks import FairLock, NamedLocks
 
 APPLICATION_ID: Final = 0x68737471  # "hstq" in the file's header: this database is ours
 LOCK_TIMEOUT_S: Final = 60.0
@@ -85,7 +86,7 @@ class Database:
         Raises DatabaseMissing, Config (a directory, a foreign file, a folder we may not write to),
         SchemaTooNew, Locked.
         """
-        _refuse_impossible(path, create)
+        refuse_impossible(path, create)
         with _translated(f"opening {path}"):
             mode = "rwc" if create else "rw"
             conn = sqlite3.connect(
@@ -146,7 +147,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """One write transaction; an inner one joins the outer. Raises Locked when it cannot begin."""
+        """One write transaction; an inner one joins the outer. Raises Locked."""
         if self._depth:
             self._depth += 1
             try:
@@ -226,9 +227,7 @@ class Database:
         try:
             got = self._lock.acquire(self._lock_timeout_s)
         except OSError as error:
-            raise Config(
-                f"cannot write beside {self.path}: {error.strerror}; choose another folder with --db"
-            ) from error
+            raise _unwritable(self.path, error) from error
         if not got:
             raise Locked(
                 f"{self.path}: another histq has held the write lock for {self._lock_timeout_s:g} s"
@@ -251,6 +250,26 @@ class Database:
         self._checkpoint_at = WAL_BYTES if pages == moved else _size(wal) + WAL_BYTES
 
 
+@contextlib.contextmanager
+def series_locks(path: Path) -> Iterator[NamedLocks]:
+    """Locks by name for the processes that fetch into this database, which need not exist yet."""
+    beside = _beside(path, "fetch")
+    try:
+        locks = NamedLocks(beside)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield locks
+    finally:
+        locks.close()
+        if not path.exists():  # nothing came of it: leave no trace
+            beside.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> Config:
+    return Config(f"cannot write beside {path}: {error.strerror}; choose another folder with --db")
+
+
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.name}-{suffix}")
 
@@ -264,7 +283,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _refuse_impossible(path: Path, create: bool) -> None:
+def refuse_impossible(path: Path, create: bool) -> None:
+    """Raises Config, or DatabaseMissing, for a place where no database is or can be made."""
     try:
         if path.is_dir():
             raise Config(
@@ -290,6 +310,8 @@ def _translated(doing: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _sorted(error, doing) from error
+    except OverflowError as error:  # a number that SQLite has no room for
+        raise Poison(f"{doing}: {error}") from error
 
 
 def _sorted(error: sqlite3.Error, doing: str) -> HistqError:
@@ -303,4 +325,6 @@ def _sorted(error: sqlite3.Error, doing: str) -> HistqError:
         return Config(f"{doing}: {error}; it is no SQLite database, or a damaged one")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return Config(f"{doing}: {error}; choose a file in a folder you may write to with --db")
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError):
+        return Poison(f"{doing}: {error}")
     return StorageFailed(f"{doing}: {error}")

@@ -1,4 +1,4 @@
-"""The error tree. Each class carries the exit code that a command ends with when nothing else went right.
+"""The error tree. Each class carries the exit code of a command that it alone brought down.
 
 Errors are sorted where they are seen (client, provider, store, database) and acted on in one
 place: `Transient` is tried again, `Permanent` is not, `Poison` becomes a dead letter, `Config`
@@ -45,7 +45,7 @@ class Transient(HistqError):
 
 
 class Throttled(Transient):
-    """The provider asks us to slow down, or has banned us for a while. Ends the source if it lasts."""
+    """The provider wants fewer requests, or has banned us for a while. Ends the source."""
 
     exit_code = 6
 

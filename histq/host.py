@@ -1,4 +1,4 @@
-"""Who we are on this machine, what time it is, and whether another process of this machine lives."""
+"""Who we are on this machine, what time it is, and whether another process of it lives."""
 
 import functools
 import hashlib
@@ -18,13 +18,13 @@ def wall_clock() -> int:
 
 
 def owner_id() -> str:
-    """Names this process so that no other, earlier or later, on this or another machine, shares it."""
+    """Names this process as no other is named, earlier or later, here or elsewhere."""
     pid = os.getpid()
     return f"{_host_id()}:{_boot_id()}:{pid}:{_start_ticks(pid)}:{secrets.token_hex(4)}"
 
 
 def is_dead(owner: str) -> bool:
-    """Whether `owner` was a process of this machine that lives no more. False when we cannot know."""
+    """Whether `owner` was a process of this machine and lives no more. False if unknown."""
     host, boot, pid, start_ticks, _ = owner.split(":")
     if host != _host_id():
         return False

@@ -1,8 +1,86 @@
-"""The algebra of spans: put new knowledge over old. Pure; the stores keep what comes out."""
+"""The algebra of spans: what an answer says of its window, and new knowledge over old. Pure."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from operator import sub
+from typing import Final
 
-from histq.model import Span
+from histq.model import Interval, Span, State, Window
+
+ACCEPTED: Final = 2
+"""Empty answers after which a hole counts as real."""
+
+BETWEEN: Final = "between candles of one reply"
+
+
+def answered(
+    window: Window,
+    times: Sequence[int],
+    interval: Interval,
+    before: Sequence[Span],
+    now: int,
+    confirm_after_ms: int,
+) -> list[Span]:
+    """What an answer with candles at `times` (ascending) says of its window.
+
+    Slots with candles are queued. Slots without any that lie between candles are accepted as empty:
+    whoever knows what came before and after knows what did not. Those at the ends have been seen
+    empty once more than `before` says.
+    """
+    if not times:
+        return emptied(window, before, now, confirm_after_ms)
+    runs = covered(window, times, interval)
+    spans = [Span(*run, State.QUEUED) for run in runs]
+    for earlier, later in pairwise(runs):
+        spans.append(Span(earlier.end, later.start, State.EMPTY, ACCEPTED, now, BETWEEN))
+    for end in (Window(window.start, runs[0].start), Window(runs[-1].end, window.end)):
+        spans += emptied(end, before, now, confirm_after_ms)
+    return spans
+
+
+def covered(window: Window, times: Sequence[int], interval: Interval) -> list[Window]:
+    """The stretches of the window whose slots hold candles; `times` ascending and in the window.
+
+    Without a grid that is the whole window.
+    """
+    if not interval.gridded or set(map(sub, times[1:], times)) == {interval.step_ms}:
+        first, last = times[0], times[-1]
+        runs = (
+            [Window(interval.floor(first), interval.next(last))] if interval.gridded else [window]
+        )
+    else:
+        runs = []
+        for time in times:
+            start, end = interval.floor(time), interval.next(time)
+            if runs and start <= runs[-1].end:
+                runs[-1] = Window(runs[-1].start, end)
+            else:
+                runs.append(Window(start, end))
+    first_run, last_run = runs[0], runs[-1]
+    # What is left of the window at its ends without an open time of the grid is no slot of its own.
+    if first_run.start < window.start or not interval.slots(window.start, first_run.start):
+        runs[0] = first_run = Window(window.start, first_run.end)
+        last_run = runs[-1]
+    if window.end < last_run.end or not interval.slots(last_run.end, window.end):
+        runs[-1] = Window(last_run.start, window.end)
+    return runs
+
+
+def emptied(window: Window, before: Sequence[Span], now: int, confirm_after_ms: int) -> list[Span]:
+    """What an answer without candles says of its window: seen empty once more than before.
+
+    Two empty answers count as two only when `confirm_after_ms` lie between them.
+    """
+    if window.start >= window.end:
+        return []
+    found = [Span(*window, State.EMPTY, 1, now)]
+    for span in before:
+        start, end = max(span.start, window.start), min(span.end, window.end)
+        if start < end and span.state is State.EMPTY and span.asked_at is not None:
+            apart = now - span.asked_at >= confirm_after_ms
+            seen, asked_at = (span.seen + 1, now) if apart else (span.seen, span.asked_at)
+            found.append(Span(start, end, State.EMPTY, seen, asked_at, span.reason))
+    return found
 
 
 def overlay(known: Sequence[Span], news: Iterable[Span]) -> list[Span]:

@@ -18,7 +18,11 @@ MONDAY_MS: Final = 4 * DAY_MS  # 1970-01-05 was the first Monday
 SPOT: Final = "spot"
 
 _UNITS = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": WEEK_MS}
-_NAMES = "1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M spot".split()
+_NAMES = (
+    *("1s", "1m", "3m", "5m", "15m", "30m"),
+    *("1h", "2h", "4h", "6h", "8h", "12h"),
+    *("1d", "3d", "1w", "1M", SPOT),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The interval of that name. Raises Usage with the known names, case counts: 1m is not 1M."""
+        """The interval of that name; case counts, 1m is not 1M. Raises Usage."""
         if text not in _NAMES:
             raise Usage(f"no interval {text!r}; known: {', '.join(_NAMES)}")
         return cls(text)
@@ -255,11 +259,17 @@ class Token(NamedTuple):
 
 
 def iso(instant: int) -> str:
-    """UTC, as short as it is exact: 2024-01-01, 2024-01-01T12:00Z, 2024-01-01T12:00:00.001Z."""
-    moment = datetime.datetime.fromtimestamp(instant / 1000, datetime.UTC)
+    """UTC, as short as it is exact: 2024-01-01, 2024-01-01T12:00Z, 2024-01-01T12:00:00.001Z.
+
+    Milliseconds as they are where no calendar reaches.
+    """
+    try:
+        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=instant)
+    except OverflowError:
+        return f"{instant} ms"
     if instant % DAY_MS == 0:
         return moment.strftime("%Y-%m-%d")
     if instant % MINUTE_MS == 0:
         return moment.strftime("%Y-%m-%dT%H:%MZ")
     spec = "seconds" if instant % SECOND_MS == 0 else "milliseconds"
-    return moment.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+    return moment.isoformat(timespec=spec) + "Z"

@@ -10,20 +10,20 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
-from operator import ge, lt, sub
+from operator import ge, lt
 from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import asdict, astuple
 
 from histq.errors import Poison
-from histq.model import DAY_MS, FIELDS, WIDTH, Candle, Interval
+from histq.model import DAY_MS, FIELDS, WIDTH, Candle
 
 Number = int | float | None
 Flat = list[Number]
 
-# A candle that opens later than this after "now" is from the future. A day, because our clock may be
-# an hour off while the candle is right; microseconds taken for milliseconds are off by millennia.
+# A candle that opens later than this after "now" is from the future. A day, because our clock may
+# be an hour off while the candle is right; microseconds as milliseconds are off by millennia.
 FUTURE_SLACK_MS = DAY_MS
 
 _VERSION = 1
@@ -71,9 +71,9 @@ def unpack(body: bytes) -> Flat:
 
 
 def as_json(body: bytes) -> str:
-    """The page as JSON text that a person can read and `from_json` can pack again, whatever it holds.
+    """The page as JSON text that a person can read and `from_json` can pack again.
 
-    JSON has no NaN and no infinity; they stand as strings. Bytes that are no page stand in base64.
+    JSON has no NaN and no infinity: they stand as strings. Bytes that are no page are in base64.
     """
     try:
         candles = rows(unpack(body))
@@ -150,7 +150,7 @@ def screen(flat: Flat, now: int) -> tuple[Flat, list[Fault]]:
 
 
 def _sound(flat: Flat, now: int) -> bool:
-    """Whether `fault` finds nothing in any candle. May say no where it would not, never the reverse."""
+    """Whether `fault` finds nothing in any candle. May say no where it finds none."""
     if not flat:
         return True
     columns = [flat[i::WIDTH] for i in range(WIDTH)]
@@ -237,21 +237,6 @@ def contradicts(first: Candle, later: Candle) -> bool:
 
 
 def changed(first: Candle, later: Candle) -> dict[str, tuple[Number, Number]]:
-    """The fields in which `later` says another value, as (first, later). Equal means equal doubles."""
+    """Where `later` says another value, as (first, later). Equal means equal doubles."""
     pairs = zip(FIELDS, astuple(first), astuple(later), strict=True)
     return {name: (old, new) for name, old, new in pairs if new is not None and new != old}
-
-
-def holes(flat: Flat, interval: Interval) -> list[tuple[int, int]]:
-    """Half-open stretches of the grid between two candles of this ascending page that hold none."""
-    if not interval.gridded or len(flat) <= WIDTH:
-        return []
-    times = timestamps(flat)
-    if set(map(sub, times[1:], times)) == {interval.step_ms}:
-        return []
-    found = []
-    for before, after in pairwise(times):
-        start, end = interval.next(before), interval.floor(after)
-        if start < end:
-            found.append((start, end))
-    return found

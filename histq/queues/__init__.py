@@ -3,22 +3,21 @@
 Promises, each held by `tests/queues/`: first in, first out within a priority; nothing is delivered
 before its time; a lease hides a message until it runs out; who lost the lease can settle nothing;
 a window that waits already is not queued twice; a message is a dead letter after `max_retries`
-reported failures, or after `MAX_DELIVERIES` leases that ended without a word.
+reported failures; one whose consumers keep dying is leased without neighbours.
 """
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
+import msgspec
+
 from histq.db import Database
 from histq.errors import Config
 from histq.model import DeadLetter, Depth, Draft, Message, Reason, Series, Window
 
-MAX_DELIVERIES: Final = 20
-"""Leases in a row that killed their consumer, after which a message is a dead letter."""
-
 ALONE_AFTER: Final = 3
-"""Leases in a row that killed their consumer, after which a message is leased without neighbours."""
+"""Leases in a row that killed their consumer, after which a message is leased alone."""
 
 BACKOFF_BASE_S: Final = 10.0
 BACKOFF_CAP_S: Final = 300.0
@@ -32,6 +31,18 @@ def backoff_s(failures: int, fraction: float) -> float:
     """
     bare = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** (failures - 1))
     return bare * (1 + BACKOFF_JITTER * fraction)
+
+
+class DeadCount(msgspec.Struct, frozen=True):
+    """How many dead letters of a series share a reason; `error` is the latest one's."""
+
+    source: str
+    symbol: str
+    interval: str
+    reason: str
+    letters: int
+    last_at: int
+    error: str
 
 
 class Queue(Protocol):
@@ -74,6 +85,9 @@ class Queue(Protocol):
         self, ids: Sequence[int] | None = None, limit: int | None = None
     ) -> list[DeadLetter]:
         """Newest first; only those of `ids` when given."""
+
+    def dead_by_error(self) -> list[DeadCount]:
+        """Dead letters by series and reason, the most numerous first."""
 
     def drop(self, ids: Sequence[int]) -> int:
         """Deletes dead letters; how many there were."""

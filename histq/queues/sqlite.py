@@ -11,7 +11,7 @@ from histq.errors import LeaseLost
 from histq.host import Clock, is_dead, wall_clock
 from histq.model import DeadLetter, Depth, Draft, Kind, Message, Reason, Series, Window
 from histq.page import as_json
-from histq.queues import ALONE_AFTER, MAX_DELIVERIES, backoff_s
+from histq.queues import ALONE_AFTER, DeadCount, backoff_s
 
 PRIORITIES: Final = (0, 1, 2)
 LOW_SHARE: Final = 8
@@ -28,7 +28,7 @@ _LETTER = (
 
 
 class SqliteQueue:
-    """`owner` names this process; `clock`, `fraction` (0 to 1) and `dead` are for tests to replace."""
+    """`owner` names this process. Tests replace `clock`, `fraction` (0 to 1) and `dead`."""
 
     def __init__(
         self,
@@ -82,9 +82,6 @@ class SqliteQueue:
     def _choose(self, now: int, limit: int, points: int) -> list[int]:
         chosen: list[int] = []
         for message_id, size, unexplained in self._due(now, limit):
-            if unexplained >= MAX_DELIVERIES:
-                self._bury_killer(message_id)
-                continue
             points -= size
             alone = unexplained >= ALONE_AFTER
             if chosen and (points < 0 or alone):
@@ -108,8 +105,8 @@ class SqliteQueue:
 
     def _take(self, message_id: int, token: str, until: int) -> Message:
         (row,) = self._db.rows(
-            "update messages set token = ?, owner = ?, available_at = ?, deliveries = deliveries + 1"
-            f" where id = ? returning {_MESSAGE}",
+            "update messages set token = ?, owner = ?, available_at = ?,"
+            f" deliveries = deliveries + 1 where id = ? returning {_MESSAGE}",
             (token, self._owner, until, message_id),
         )
         return _message(row)
@@ -126,11 +123,6 @@ class SqliteQueue:
                 " where owner = ? and token is not null",
                 (owner,),
             )
-
-    def _bury_killer(self, message_id: int) -> None:
-        error = f"leased {MAX_DELIVERIES} times by consumers that ended without a word"
-        (row,) = self._db.rows(f"select {_MESSAGE} from messages where id = ?", (message_id,))
-        self._to_letter(_message(row), Reason.EXHAUSTED, error)
 
     def extend(self, messages: Sequence[Message], lease_s: float) -> None:
         until = self._clock() + round(lease_s * 1000)
@@ -178,7 +170,7 @@ class SqliteQueue:
             self._to_letter(message, reason, error)
 
     def _to_letter(self, message: Message, reason: Reason, error: str) -> None:
-        self._fenced(message, "delete from messages where id = :id and token is :token")
+        self._fenced(message, "delete from messages where id = :id and token = :token")
         letter = DeadLetter(
             id=0,
             kind=Kind.PAGE,
@@ -200,10 +192,11 @@ class SqliteQueue:
             for letter in letters:
                 self._db.change(
                     f"insert into dead_letters ({_LETTER}) values ({', '.join('?' * 14)})"
-                    ' on conflict (source, symbol, interval, start, "end", kind)'
-                    " where kind in ('body', 'candle') do update set reason = excluded.reason,"
-                    " error = excluded.error, failed_at = excluded.failed_at,"
-                    " raw_data = excluded.raw_data",
+                    " on conflict (source, symbol, interval, start, \"end\") where kind = 'body'"
+                    " do update set error = excluded.error, failed_at = excluded.failed_at,"
+                    " raw_data = excluded.raw_data"
+                    ' on conflict (source, symbol, interval, start, "end", raw_data)'
+                    " where kind = 'candle' do update set failed_at = excluded.failed_at",
                     (letter.kind, *letter.series, *letter.window, *letter[4:]),
                 )
 
@@ -216,6 +209,15 @@ class SqliteQueue:
             (*(ids or ()), -1 if limit is None else limit),
         )
         return [_letter(row) for row in found]
+
+    def dead_by_error(self) -> list[DeadCount]:
+        # A bare column beside max() is taken from the row that has the maximum:
+        # https://www.sqlite.org/lang_select.html#bareagg
+        found = self._db.rows(
+            "select source, symbol, interval, reason, count(*) as letters, max(failed_at), error"
+            " from dead_letters group by source, symbol, interval, reason order by letters desc"
+        )
+        return [DeadCount(*row) for row in found]
 
     def drop(self, ids: Sequence[int]) -> int:
         with self._db.transaction():

@@ -76,7 +76,7 @@ class Store(Protocol):
         """Everything inside happens, or nothing. Joins one that the same file has open."""
 
     def write(self, series: Series, page: Flat) -> Written:
-        """Stores the candles of one screened page without repeats; the first value of a key stays."""
+        """Stores the candles of a screened page without repeats; the first value of a key stays."""
 
     def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
         """Records that a candle was told again with other values, as (stored, later)."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from histq.db import Database
 from histq.host import Clock, wall_clock
-from histq.ledger import overlay
+from histq.ledger import ACCEPTED, overlay
 from histq.model import FIELDS, WIDTH, Candle, Interval, Series, Span, State
 from histq.page import Flat, changed, rows, timestamps
 from histq.stores import Batch, Run, SeriesStats, Throughput, Written
@@ -17,7 +17,6 @@ ROWS_A_STATEMENT: Final = 100
 """Binding many rows at once doubles the speed; past a hundred nothing more is gained."""
 
 _COLUMNS = ", ".join(FIELDS)
-_ACCEPTED_AFTER = 2
 
 
 class SqliteStore:
@@ -117,8 +116,9 @@ class SqliteStore:
             # key, so the one that reaches into the stretch is looked up from its start.
             old = self._db.rows(
                 'select start, "end", state, seen, asked_at, reason from spans'
-                " where series_id = :id and start <= :end and start >= coalesce((select max(start)"
-                ' from spans where series_id = :id and start < :start), :start) and "end" >= :start',
+                " where series_id = :id and start <= :end and start >= coalesce((select"
+                " max(start) from spans where series_id = :id and start < :start), :start)"
+                ' and "end" >= :start',
                 {"id": series_id, "start": start, "end": end},
             )
             before = [Span(row[0], row[1], State(row[2]), *row[3:]) for row in old]
@@ -200,7 +200,7 @@ class SqliteStore:
         """Slots between first and last that the provider has said to be empty, and is believed."""
         found = self._db.rows(
             'select start, "end" from spans where series_id = ? and state = ? and seen >= ?',
-            (series_id, State.EMPTY, _ACCEPTED_AFTER),
+            (series_id, State.EMPTY, ACCEPTED),
         )
         return sum(interval.slots(max(start, first), min(end, last)) for start, end in found)
 

@@ -1,0 +1,5 @@
+"""python -m histq"""
+
+from histq.cli import main
+
+main()

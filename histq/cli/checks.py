@@ -1,0 +1,67 @@
+"""What `config check` looks at: settings that are valid, and still will not do what was meant."""
+
+from collections import Counter
+from urllib.parse import urlsplit
+
+from histq.config import Settings, plan_of
+from histq.db import refuse_impossible
+from histq.errors import Config
+from histq.providers import providers
+
+
+def problems(settings: Settings) -> list[str]:
+    """A sentence each, with what to do."""
+    return [*_database(settings), *_sources(settings), *_tokens(settings)]
+
+
+def _database(settings: Settings) -> list[str]:
+    try:
+        refuse_impossible(settings.database.path, create=True)
+    except Config as error:
+        return [f"database.path: {error}"]
+    return []
+
+
+def _sources(settings: Settings) -> list[str]:
+    found = []
+    if not any(source.enabled for source in settings.sources.values()):
+        found.append("sources: none is enabled, so histq fetch has nobody to ask")
+    for name, source in settings.sources.items():
+        provider, plan = providers()[name], plan_of(source)
+        if (
+            source.enabled
+            and not source.key
+            and name != "cryptocompare"
+            and plan in ("demo", "paid")
+        ):
+            found.append(f"sources.{name}: plan {plan} needs an api_key, and none is set")
+        if source.key and plan == "keyless":
+            found.append(f"sources.{name}: api_key is set, but plan keyless does not send it")
+        host = urlsplit(provider.base_url(source.base_url, plan)).hostname or ""
+        if name == "coingecko" and plan == "demo" and host.startswith("pro-api"):
+            found.append(f"sources.{name}: a demo key does not work at {host}; set plan to paid")
+        if source.key and urlsplit(source.base_url).scheme == "http" and not _loopback(host):
+            found.append(f"sources.{name}: base_url is http, so the key travels in the clear")
+    return found
+
+
+def _loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _tokens(settings: Settings) -> list[str]:
+    found = []
+    counts = Counter((token.base, token.quote) for token in settings.tokens)
+    for (base, quote), times in counts.items():
+        if times > 1:
+            found.append(f"tokens: {base}/{quote} is listed {times} times")
+    if settings.sources["coingecko"].enabled:
+        for token in settings.tokens:
+            if not token.coingecko_id:
+                found.append(
+                    f"tokens: {token.base}/{token.quote} has no coingecko_id, so CoinGecko is not"
+                    " asked for it"
+                )
+    if not settings.tokens:
+        found.append("tokens: none, so histq fetch without symbols has nothing to ask for")
+    return found

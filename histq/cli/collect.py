@@ -1,0 +1,214 @@
+"""fetch, consume, sync."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from histq.cli import options
+from histq.cli.options import Db, FailIfEmpty, Json, Quiet, Verbose
+
+if TYPE_CHECKING:
+    from histq.cli.progress import Display
+    from histq.cli.session import Session
+    from histq.pipeline.fetch import FetchJob
+    from histq.stop import Stop
+
+PANEL = "Collect"
+NOTHING_TO_DO = 4
+
+Follow = Annotated[
+    bool, typer.Option("--follow", help="Stay and consume what comes, until stopped.")
+]
+NoWait = Annotated[
+    bool,
+    typer.Option("--no-wait", help="Leave delayed messages and others' leases; exit 3 if any."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        rich_help_panel=PANEL, epilog="histq fetch BTCUSDT ETHUSDT -s binance -i 1h --from 30d"
+    )(fetch)
+    app.command(rich_help_panel=PANEL, epilog="histq consume --concurrency 5")(consume)
+    app.command(rich_help_panel=PANEL, epilog="histq sync BTCUSDT --from 30d")(sync)
+
+
+def fetch(
+    symbols: options.Symbols = None,
+    source: options.Sources = None,
+    interval: options.Intervals = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    refetch: options.Refetch = False,
+    fail_if_empty: FailIfEmpty = False,
+    db: Db = None,
+    config: options.ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Ask the sources for what is missing and queue it. The price table is not touched."""
+    from histq.cli import render
+    from histq.cli.progress import Display
+    from histq.cli.session import Session
+    from histq.pipeline.fetch import fetch as run
+    from histq.stop import Stop
+
+    session = Session("fetch", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    stop = Stop().on_signals()
+    with Display(session.err, quiet=quiet) as display:
+        asked = Asked(symbols, source, interval, since, until, refetch)
+        job = fetch_job(session, display, stop, asked, patient=False)
+        report = run(job)
+    exit_code = stop.exit_code if stop else report.exit_code
+    if exit_code == 0 and fail_if_empty and not report.queued_points:
+        exit_code = NOTHING_TO_DO
+    _finish(session, exit_code, report, render.fetched(report))
+
+
+def consume(
+    concurrency: options.Concurrency = None,
+    follow: Follow = False,
+    no_wait: NoWait = False,
+    fail_if_empty: FailIfEmpty = False,
+    db: Db = None,
+    config: options.ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Store what is queued; bury what cannot be stored. Returns when the queue is empty."""
+    from histq.cli import render
+    from histq.cli.progress import Display
+    from histq.cli.session import Session
+    from histq.pipeline.consume import ConsumeJob
+    from histq.pipeline.consume import consume as run
+    from histq.stop import Stop
+
+    session = Session("consume", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    stop = Stop().on_signals()
+    with Display(session.err, quiet=quiet) as display:
+        job = ConsumeJob(
+            opener=session.opener,
+            concurrency=concurrency or session.settings.consume.concurrency,
+            runs=session.runs,
+            stop=stop,
+            watcher=display,
+            wait=not no_wait,
+            more=lambda: follow,
+        )
+        report = run(job)
+    exit_code = stop.exit_code if stop else report.exit_code
+    if exit_code == 0 and fail_if_empty and not report.messages:
+        exit_code = NOTHING_TO_DO
+    _finish(session, exit_code, report, render.consumed(report))
+
+
+def sync(
+    symbols: options.Symbols = None,
+    source: options.Sources = None,
+    interval: options.Intervals = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    refetch: options.Refetch = False,
+    concurrency: options.Concurrency = None,
+    fail_if_empty: FailIfEmpty = False,
+    db: Db = None,
+    config: options.ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Fetch and consume at once: what is missing ends in the price table."""
+    from rich.console import Group
+
+    from histq.cli import render
+    from histq.cli.progress import Display
+    from histq.cli.session import Session
+    from histq.pipeline.reports import SyncReport
+    from histq.pipeline.sync import sync as run
+    from histq.stop import Stop
+
+    session = Session("sync", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    stop = Stop().on_signals()
+    with Display(session.err, quiet=quiet) as display:
+        asked = Asked(symbols, source, interval, since, until, refetch)
+        job = fetch_job(session, display, stop, asked, patient=True)
+        workers = concurrency or session.settings.consume.concurrency
+        report: SyncReport = run(job, display, workers)
+    exit_code = stop.exit_code if stop else report.exit_code
+    if exit_code == 0 and fail_if_empty and not report.consume.messages:
+        exit_code = NOTHING_TO_DO
+    shown = Group(render.fetched(report.fetch), "", render.consumed(report.consume))
+    _finish(session, exit_code, report, shown)
+
+
+class Asked(NamedTuple):
+    """What the user said of what to fetch."""
+
+    symbols: list[str] | None = None
+    sources: list[str] | None = None
+    intervals: list[str] | None = None
+    since: str | None = None
+    until: str | None = None
+    refetch: bool = False
+
+
+def fetch_job(
+    session: "Session",
+    display: "Display",
+    stop: "Stop",
+    asked: Asked,
+    *,
+    patient: bool,
+    state_folder: Path | None = None,
+) -> "FetchJob":
+    """The job that it means. Raises Usage, and Credentials, before anything is made or asked."""
+    from histq.cli import dates
+    from histq.config import state_folder as shared_folder
+    from histq.host import wall_clock
+    from histq.model import iso
+    from histq.pipeline.fetch import FetchJob
+    from histq.pipeline.targets import select
+    from histq.plan import Wish
+
+    start, end = dates.span(asked.since, asked.until, wall_clock())
+    selection = select(
+        session.settings, asked.symbols or (), asked.sources or (), asked.intervals or ()
+    )
+    if start is not None and not session.quiet:
+        until_shown = "now" if end is None else iso(end)
+        session.err.print(f"from {iso(start)} to {until_shown}, UTC", style="dim")
+    return FetchJob(
+        opener=session.opener,
+        selection=selection,
+        wish=Wish(start, end, asked.refetch),
+        runs=session.runs,
+        stop=stop,
+        watcher=display,
+        state_folder=state_folder or shared_folder(),
+        patient=patient,
+    )
+
+
+def _finish(session: "Session", exit_code: int, report: object, shown: object) -> None:
+    from histq.cli.session import SHOWN_ON
+
+    session.end(exit_code, report)
+    if not session.json:
+        session.out.print(shown)
+    elif exit_code in SHOWN_ON:
+        session.document(report)
+    else:
+        for line in _errors(report):
+            session.err.print(f"histq: {line}", markup=False, soft_wrap=True)
+    raise typer.Exit(exit_code)
+
+
+def _errors(report: object) -> list[str]:
+    from histq.pipeline.reports import FetchReport, SyncReport
+
+    fetched = report.fetch if isinstance(report, SyncReport) else report
+    assert isinstance(fetched, FetchReport), "only a fetch ends with a usage or a settings error"
+    return list(dict.fromkeys(failure.error for failure in fetched.failures))

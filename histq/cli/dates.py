@@ -1,0 +1,42 @@
+"""Dates as users write them. Always UTC."""
+
+import datetime
+import re
+
+from histq.errors import Usage
+from histq.model import DAY_MS, HOUR_MS, MINUTE_MS, WEEK_MS
+
+_UNITS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": WEEK_MS}
+
+
+def instant(text: str, now: int, option: str) -> int:
+    """The instant in ms: `now`, `30d` ago (m, h, d, w), a date, or a time with or without a zone.
+
+    A time without a zone is UTC. Raises Usage, which names `option`.
+    """
+    if text == "now":
+        return now
+    if ago := re.fullmatch(r"(\d{1,6})([mhdw])", text):
+        return now - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Usage(
+            f"{option} {text!r} is no date; write 2024-01-01, 2024-01-01T12:00Z, 30d or now"
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def span(since: str | None, until: str | None, now: int) -> tuple[int | None, int | None]:
+    """Both ends as instants, None where nothing was said. Raises Usage for an empty span."""
+    start = None if since is None else instant(since, now, "--from")
+    end = None if until is None else instant(until, now, "--to")
+    if start is not None and start > now:
+        raise Usage(f"--from {since} is in the future; there are no prices yet")
+    if start is not None and end is not None and start >= end:
+        raise Usage(f"--from {since} is not before --to {until}")
+    if start is not None and start < 0:
+        raise Usage(f"--from {since} is before 1970; there are no prices")
+    return start, end

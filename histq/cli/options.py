@@ -1,0 +1,62 @@
+"""Options that mean the same in every command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Symbols = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SYMBOL]...",
+        help="BTCUSDT, BTC/USDT or BTC. Without any: all tokens.",
+        show_default=False,
+    ),
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("-s", "--source", help="Only this source; may be repeated.", show_default=False),
+]
+Intervals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-i",
+        "--interval",
+        help="1m, 1h, 1d, ... (1m is a minute, 1M a month); may be repeated.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="DATE",
+        help="2024-01-01, 2024-01-01T12:00Z, 30d (ago) or now; UTC.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--to", metavar="DATE", help="Exclusive; as --from.", show_default=False),
+]
+Refetch = Annotated[bool, typer.Option("--refetch", help="Ask again for what is known.")]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency", min=1, max=64, help="Workers, each with its own connection. [default: 5]"
+    ),
+]
+FailIfEmpty = Annotated[
+    bool, typer.Option("--fail-if-empty", help="Exit 4 when there was nothing to do.")
+]
+Db = Annotated[
+    Path | None,
+    typer.Option("--db", metavar="FILE", help="The database. [default: histq.db]"),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("-c", "--config", metavar="FILE", help="Instead of ./histq.toml."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens; tracebacks.")]

@@ -1,0 +1,218 @@
+"""init, config, sources, symbols, demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+from histq.errors import Usage
+
+PANEL = "Set up"
+FOUND_SOMETHING = 3
+
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing histq.toml.")]
+
+config_app = typer.Typer(no_args_is_help=True, help="Settings: what is in force, and from where.")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(rich_help_panel=PANEL, epilog="histq init")(init)
+    app.add_typer(config_app, name="config", rich_help_panel=PANEL)
+    app.command(rich_help_panel=PANEL, epilog="histq sources")(sources)
+    app.command(rich_help_panel=PANEL, epilog="histq symbols")(symbols)
+    app.command(rich_help_panel=PANEL, epilog="histq demo")(demo)
+
+
+def init(force: Force = False, db: Db = None) -> None:
+    """Write a commented histq.toml here, and make the database."""
+    from histq.cli.session import Session
+    from histq.config import FILE_NAME, template
+
+    file = Path(FILE_NAME)
+    if file.exists() and not force:
+        raise Usage(f"{file} exists already; --force replaces it")
+    session = Session("init", db=db, plain=True)
+    session.open(create=True).close()
+    try:
+        file.write_text(template())
+    except OSError as error:
+        raise Usage(f"cannot write {file}: {error.strerror}") from error
+    session.out.print(f"wrote {file}; every setting in it is a comment that shows the default")
+    session.out.print(f"made {session.opener.path}; fill it with: histq sync BTCUSDT --from 30d")
+
+
+@config_app.command("show", epilog="histq config show")
+def config_show(db: Db = None, config: ConfigFile = None, json: Json = False) -> None:
+    """Every setting in force, and where it came from. Keys are hidden."""
+    from histq.cli import render
+    from histq.cli.session import Session
+
+    session = Session("config show", db=db, file=config, json=json)
+    values = list(session.loaded.values())
+    if json:
+        session.document({"settings": [{"key": k, "value": v, "origin": o} for k, v, o in values]})
+        return
+    rows = render.table("setting", "value", "from")
+    for key, value, origin in values:
+        rows.add_row(key, value, origin, style="dim" if origin == "default" else "")
+    session.out.print(rows)
+
+
+@config_app.command("path", epilog="histq config path")
+def config_path(config: ConfigFile = None, json: Json = False) -> None:
+    """Where settings are read from, and which of these files exist."""
+    from histq.cli.session import Session
+    from histq.config import FILE_NAME, user_file
+
+    session = Session("config path", file=config, json=json)
+    places = [config or Path.cwd() / FILE_NAME, user_file()]
+    found = [{"path": str(path), "read": path in session.loaded.files} for path in places]
+    if json:
+        session.document({"files": found, "database": str(session.opener.path)})
+        return
+    for place in found:
+        session.out.print(
+            f"{place['path']}  {'read' if place['read'] else 'absent'}", soft_wrap=True
+        )
+
+
+@config_app.command("check", epilog="histq config check")
+def config_check(db: Db = None, config: ConfigFile = None, json: Json = False) -> None:
+    """Find what is wrong with the settings, or will be. Exit 3 when something is."""
+    from histq.cli.checks import problems
+    from histq.cli.session import Session
+
+    session = Session("config check", db=db, file=config, json=json)
+    found = problems(session.settings)
+    if json:
+        session.document({"problems": found})
+    else:
+        for line in found:
+            session.out.print(line, style="yellow", markup=False, soft_wrap=True)
+        read = ", ".join(map(str, session.loaded.files)) or "defaults only"
+        session.out.print(f"{len(found)} problems" if found else f"settings are fine ({read})")
+    raise typer.Exit(FOUND_SOMETHING if found else 0)
+
+
+def sources(config: ConfigFile = None, json: Json = False) -> None:
+    """The sources, what they serve and how they are set up."""
+    from histq.cli import render
+    from histq.cli.session import Session
+    from histq.config import plan_of
+    from histq.providers import providers
+
+    session = Session("sources", file=config, json=json)
+    found: list[dict[str, object]] = []
+    for name, source in session.settings.sources.items():
+        provider = providers()[name]
+        missing_key = bool(provider.key_hint) and not source.key
+        found.append(
+            {
+                "source": name,
+                "enabled": source.enabled and not missing_key,
+                "serves": list(provider.intervals),
+                "default": source.intervals,
+                "requests_per_minute": source.requests_per_minute,
+                "key": "set" if source.key else "needed" if missing_key else "not needed",
+                "base_url": provider.base_url(source.base_url, plan_of(source)),
+            }
+        )
+    if json:
+        session.document({"sources": found})
+        return
+    rows = render.table("source", "enabled", "key", "a minute", "default", "serves", "base_url")
+    for one in found:
+        rows.add_row(
+            str(one["source"]),
+            "yes" if one["enabled"] else "no",
+            str(one["key"]),
+            str(one["requests_per_minute"]),
+            " ".join(map(str, one["default"] if isinstance(one["default"], list) else [])),
+            " ".join(map(str, one["serves"] if isinstance(one["serves"], list) else [])),
+            str(one["base_url"]),
+        )
+    session.out.print(rows)
+
+
+def symbols(config: ConfigFile = None, json: Json = False) -> None:
+    """The configured tokens, and what each source calls them."""
+    from histq.cli import render
+    from histq.cli.session import Session
+    from histq.providers import providers
+
+    session = Session("symbols", file=config, json=json)
+    names = [name for name, source in session.settings.sources.items() if source.enabled]
+    found = []
+    for token in session.settings.tokens:
+        markets = {name: providers()[name].market(token.token) for name in names}
+        found.append(
+            {
+                "base": token.base,
+                "quote": token.quote,
+                "coingecko_id": token.coingecko_id,
+                "symbols": {name: market and market.symbol for name, market in markets.items()},
+            }
+        )
+    if json:
+        session.document({"tokens": found})
+        return
+    rows = render.table("token", "coingecko_id", *names)
+    for one in found:
+        own = one["symbols"]
+        assert isinstance(own, dict)
+        rows.add_row(
+            f"{one['base']}/{one['quote']}",
+            str(one["coingecko_id"] or "-"),
+            *(own[name] or "-" for name in names),
+        )
+    session.out.print(rows)
+
+
+def demo(
+    db: Annotated[Path, typer.Option("--db", metavar="FILE", help="A database of its own.")] = Path(
+        "histq-demo.db"
+    ),
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the main job on generated prices from a server on loopback. Needs no network, no key."""
+    import tempfile
+
+    from histq.cli import collect, render
+    from histq.cli.inspect import shown
+    from histq.cli.progress import Display
+    from histq.cli.session import Session
+    from histq.demo import LEVELS, DemoServer
+    from histq.pipeline.consume import ConsumeJob, consume
+    from histq.pipeline.fetch import fetch
+    from histq.stop import Stop
+
+    stop = Stop().on_signals()
+    with DemoServer() as server, tempfile.TemporaryDirectory() as state:
+        flags = {"sources": {"demo": {"base_url": server.url, "enabled": True}}}
+        session = Session("demo", db=db, quiet=quiet, verbose=verbose, flags=flags, plain=True)
+        session.out.print(f"[bold]histq fetch[/bold]: 30 days of 1m candles from {server.url}")
+        with Display(session.err, quiet=quiet) as display:
+            job = collect.fetch_job(
+                session,
+                display,
+                stop,
+                collect.Asked(list(LEVELS), ["demo"], ["1m"]),
+                patient=False,
+                state_folder=Path(state),
+            )
+            fetched = fetch(job)
+        session.out.print(render.fetched(fetched), "")
+        session.out.print("[bold]histq consume --concurrency 5[/bold]")
+        with Display(session.err, quiet=quiet) as display:
+            consumed = consume(
+                ConsumeJob(session.opener, 5, session.runs, stop=stop, watcher=display)
+            )
+        session.out.print(render.consumed(consumed), "")
+    exit_code = stop.exit_code if stop else fetched.exit_code or consumed.exit_code
+    session.end(exit_code, consumed)
+    session.out.print(f"[bold]histq stats --db {db}[/bold]")
+    session.out.print(shown(session))
+    session.out.print(f"\nThe provider had an outage, {server.outage}: accepted, and known.")
+    raise typer.Exit(exit_code)

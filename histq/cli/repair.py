@@ -1,0 +1,112 @@
+"""dlq: what could not be stored."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histq.cli.options import ConfigFile, Db, Json
+from histq.errors import Usage
+
+if TYPE_CHECKING:
+    from histq.model import DeadLetter
+    from histq.pipeline.backends import Backends
+
+PANEL = "Repair"
+INCOMPLETE = 3
+
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="From dlq list.")]
+All = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")]
+
+dlq = typer.Typer(no_args_is_help=True, help="Dead letters: data we have and could not store.")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(dlq, name="dlq", rich_help_panel=PANEL)
+
+
+@dlq.command("list", epilog="histq dlq list")
+def list_(limit: Limit = 50, db: Db = None, config: ConfigFile = None, json: Json = False) -> None:
+    """The newest dead letters, with their reasons."""
+    from histq.cli import render
+    from histq.cli.session import Session
+
+    session = Session("dlq list", db=db, file=config, json=json)
+    with session.open() as backends:
+        found = backends.queue.letters(limit=limit)
+        total = backends.queue.depth().dead
+    if json:
+        session.document({"total": total, "letters": [render.letter(one) for one in found]})
+        return
+    session.out.print(render.letters(found) if found else "No dead letters.")
+    if total > len(found):
+        session.out.print(f"{len(found)} of {total:,}; --limit shows more")
+
+
+@dlq.command(epilog="histq dlq show 1")
+def show(
+    id_: Annotated[int, typer.Argument(metavar="ID")],
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """One dead letter, whole."""
+    from histq.cli import render
+    from histq.cli.session import Session
+
+    session = Session("dlq show", db=db, file=config, json=json)
+    with session.open() as backends:
+        (found,) = _chosen(backends, [id_], all_=False)
+    if json:
+        session.document(render.letter(found))
+    else:
+        session.out.print(render.whole_letter(found), soft_wrap=True)
+
+
+@dlq.command(epilog="histq dlq retry --all")
+def retry(
+    ids: Ids = None, all_: All = False, db: Db = None, config: ConfigFile = None, json: Json = False
+) -> None:
+    """Put dead letters back on the queue; histq consume then tries them anew."""
+    from histq.cli.session import Session
+    from histq.host import wall_clock
+    from histq.pipeline.letters import redrive
+
+    session = Session("dlq retry", db=db, file=config, json=json)
+    with session.open() as backends:
+        letters = _chosen(backends, ids, all_)
+        done = redrive(backends, letters, wall_clock())
+    if json:
+        kept = [{"id": i, "why": why} for i, why in done.kept]
+        session.document({"queued": done.queued, "kept": kept})
+    else:
+        session.out.print(f"queued {done.queued} dead letters; histq consume stores them")
+        for i, why in done.kept:
+            session.err.print(f"kept {i}: {why}", style="yellow", markup=False, soft_wrap=True)
+    raise typer.Exit(INCOMPLETE if done.kept else 0)
+
+
+@dlq.command(epilog="histq dlq drop 1")
+def drop(
+    ids: Ids = None, all_: All = False, db: Db = None, config: ConfigFile = None, json: Json = False
+) -> None:
+    """Delete dead letters. What they held is then missing, and histq fetch asks for it again."""
+    from histq.cli.session import Session
+    from histq.pipeline import letters
+
+    session = Session("dlq drop", db=db, file=config, json=json)
+    with session.open() as backends:
+        dropped = letters.drop(backends, _chosen(backends, ids, all_))
+    if json:
+        session.document({"dropped": dropped})
+    else:
+        session.out.print(f"dropped {dropped} dead letters; what they held is missing now")
+
+
+def _chosen(backends: "Backends", ids: list[int] | None, all_: bool) -> "list[DeadLetter]":
+    if bool(ids) == all_:
+        raise Usage("name dead letters by their ids, from histq dlq list, or say --all")
+    found = backends.queue.letters(ids)
+    if unknown := sorted(set(ids or ()) - {letter.id for letter in found}):
+        raise Usage(f"no dead letter {unknown[0]}; histq dlq list shows them")
+    return found

@@ -1,0 +1,197 @@
+"""The only HTTP. Asks a provider for a window: budget, retries, and what an answer means.
+
+Retries follow Retry-After, else 1, 2, 4, 8 ... s with jitter; they end before `max_wait_s` in all.
+"""
+
+import logging
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity.wait import wait_exponential_jitter
+
+from histq import __version__
+from histq.budget import Budget
+from histq.config import SourceSettings, plan_of
+from histq.errors import Config, Stopped, Throttled, Transient
+from histq.host import Clock, wall_clock
+from histq.model import Candle, Interval, Window, iso
+from histq.providers import Ask, Provider, Reply
+from histq.stop import Stop
+
+logger = logging.getLogger(__name__)
+
+OnRetry = Callable[[str, float], None]
+"""Called with what went wrong and the seconds until the next try."""
+
+
+class Answer(NamedTuple):
+    """The closed candles of one page, ascending, and the stretch that they answer for.
+
+    `window` is shorter than the one asked for where candles in it are not closed yet, by the
+    provider's own clock, or where the provider has more to say than one page holds.
+    """
+
+    window: Window
+    candles: list[Candle]
+
+
+class Client:
+    """Talks to one source. Safe to share by threads."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        settings: SourceSettings,
+        budget: Budget,
+        *,
+        stop: Stop,
+        clock: Clock = wall_clock,
+        on_retry: OnRetry = lambda why, wait_s: None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._provider = provider
+        self._max_wait_s = settings.max_wait_s
+        self._budget = budget
+        self._stop = stop
+        self._clock = clock
+        self._on_retry = on_retry
+        plan = plan_of(settings)
+        self._http = httpx.Client(
+            base_url=provider.base_url(settings.base_url, plan),
+            headers={
+                "user-agent": f"histq/{__version__}",
+                **provider.headers(settings.key, plan),
+            },
+            timeout=settings.timeout_s,
+            limits=httpx.Limits(max_connections=settings.concurrency),
+            transport=transport,
+        )
+        self.requests = 0
+
+    def ask(self, ask: Ask) -> list[Answer]:
+        """What the provider says of the window, a page or, where it had more to say, several.
+
+        Raises Throttled, Transient and Misshapen after their retries, Permanent, Refused,
+        UnknownMarket and Credentials at once, Stopped when the stop comes.
+        """
+        answers = []
+        left: Window | None = ask.window
+        while left is not None:
+            part = ask._replace(window=left)
+            candles, server_now = self._page(part)
+            answer, left = _answer(part, candles, server_now, self._provider)
+            answers.append(answer)
+        return answers
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _page(self, ask: Ask) -> tuple[list[Candle], int]:
+        retrying = Retrying(
+            retry=retry_if_exception_type(Transient),
+            wait=_wait_s,
+            stop=self._patience_ends,
+            sleep=self._stop.sleep,
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        try:
+            return retrying(self._once, ask)
+        except Throttled as error:
+            if not error.retry_after_s:
+                raise
+            free_at = self._clock() + round(error.retry_after_s * 1000)
+            raise Throttled(f"{error}; not before {iso(free_at)}", error.retry_after_s) from error
+
+    def _once(self, ask: Ask) -> tuple[list[Candle], int]:
+        self._await_turn(ask)
+        reply = self._get(ask)
+        try:
+            self._provider.check(reply, ask)
+        except Throttled as error:
+            if error.retry_after_s:
+                self._budget.silence(error.retry_after_s)
+            raise
+        candles = self._provider.parse(reply.body, ask)
+        return candles, _server_now(reply) or self._clock()
+
+    def _await_turn(self, ask: Ask) -> None:
+        while (wait_s := self._budget.take()) > 0:
+            silence_s = self._budget.silence_s()
+            if silence_s > self._max_wait_s:
+                raise Throttled(
+                    f"{ask}: {ask.series.source} wants no requests for {silence_s:.0f} s", silence_s
+                )
+            self._stop.sleep(min(wait_s, 1.0))
+        if self._stop:
+            raise Stopped("stopped before the next request")
+
+    def _get(self, ask: Ask) -> Reply:
+        path, params = self._provider.request(ask)
+        self.requests += 1
+        try:
+            response = self._http.get(path.lstrip("/"), params=dict(params))
+        except httpx.UnsupportedProtocol as error:
+            raise Config(f"[sources.{ask.series.source}] base_url: {error}") from error
+        except httpx.TimeoutException as error:
+            raise Transient(f"{ask}: no answer in time ({type(error).__name__})") from error
+        except httpx.RequestError as error:
+            raise Transient(f"{ask}: {error or type(error).__name__}") from error
+        logger.debug("%s: HTTP %s, %d bytes", ask, response.status_code, len(response.content))
+        return Reply(response.status_code, dict(response.headers), response.content)
+
+    def _patience_ends(self, state: RetryCallState) -> bool:
+        return state.idle_for + state.upcoming_sleep > self._max_wait_s
+
+    def _tell(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, Throttled):
+            self._budget.silence(state.upcoming_sleep)
+        self._on_retry(str(error), state.upcoming_sleep)
+
+
+_backoff = wait_exponential_jitter(initial=1, max=30, jitter=0.5)
+
+
+def _wait_s(state: RetryCallState) -> float:
+    error: Any = state.outcome.exception() if state.outcome else None
+    asked: float | None = error.retry_after_s
+    return _backoff(state) if asked is None else asked
+
+
+def _server_now(reply: Reply) -> int | None:
+    """The provider's clock by its Date header, ms, to the second; None where it says nothing."""
+    try:
+        return round(parsedate_to_datetime(reply.headers["date"]).timestamp() * 1000)
+    except (KeyError, ValueError):
+        return None
+
+
+def _answer(
+    ask: Ask, candles: list[Candle], server_now: int, provider: Provider
+) -> tuple[Answer, Window | None]:
+    """The answer without open candles, and the window that is left to ask for, if any."""
+    start, end = ask.window
+    interval = ask.interval
+    closed = [c for c in candles if _closes_at(c, interval) < server_now]
+    closed.sort(key=attrgetter("timestamp"))
+    final = min(end, max(start, interval.floor(server_now)))
+    if len(candles) >= provider.page_slots(interval) and interval.gridded:
+        last = closed[-1].timestamp if closed else start
+        # A page as full as pages get has said all only when its candles fill the grid: one off the
+        # grid may have pushed the window's last ones out.
+        off_grid = any(c.timestamp != interval.floor(c.timestamp) for c in closed)
+        if off_grid or interval.next(last) < final:
+            left = Window(last + 1, final)
+            return Answer(Window(start, last + 1), closed), left if left.start < final else None
+    return Answer(Window(start, final), closed), None
+
+
+def _closes_at(candle: Candle, interval: Interval) -> int:
+    if candle.close_time is not None:
+        return candle.close_time
+    return interval.close_time(candle.timestamp) if interval.gridded else candle.timestamp

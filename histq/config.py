@@ -1,0 +1,393 @@
+"""Settings: flag > HISTQ_* environment > ./histq.toml > user configuration > default.
+
+Every value knows where it came from. Unknown keys are errors that name the nearest known one.
+"""
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from histq import model
+from histq.db import packaged
+from histq.errors import Config, Usage
+from histq.model import Interval
+from histq.providers import providers
+
+FILE_NAME: Final = "histq.toml"
+ENVIRONMENT_PREFIX: Final = "HISTQ_"
+ALIASES: Final = {"HISTQ_DB": ("database", "path")}
+"""Short names of settings in the environment."""
+OTHER_VARIABLES: Final = ("HISTQ_CONFIG", "HISTQ_STATE_DIR")
+
+Tree = dict[str, Any]
+Origins = dict[tuple[str, ...], str]
+
+_Seconds = Annotated[float, Field(ge=0)]
+_Count = Annotated[int, Field(ge=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Table):
+    path: Path = Path("histq.db")
+
+
+class QueueSettings(_Table):
+    url: str = ""
+    lease_s: Annotated[float, Field(ge=1)] = 60
+    max_retries: Annotated[int, Field(ge=0)] = 3
+    batch_size: _Count = 100
+    batch_points: _Count = 10_000
+    batch_seconds: _Seconds = 1
+    max_depth: _Count = 5_000_000
+    alert_depth: _Count = 10_000
+
+
+class StoreSettings(_Table):
+    url: str = ""
+
+
+class ConsumeSettings(_Table):
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 5
+    shutdown_seconds: _Seconds = 30
+
+
+class GapSettings(_Table):
+    confirm_after_s: _Seconds = 1800
+
+
+class SourceSettings(_Table):
+    enabled: bool
+    base_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+    api_key: SecretStr = SecretStr("")
+    intervals: Annotated[list[str], Field(min_length=1)]
+    concurrency: Annotated[int, Field(ge=1, le=64)]
+    requests_per_minute: _Count
+    max_wait_s: _Seconds = 120
+    timeout_s: Annotated[float, Field(gt=0)] = 30
+    plan: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.api_key.get_secret_value()
+
+
+class TokenSettings(_Table):
+    base: Annotated[str, Field(pattern=r"^[A-Z0-9]+$")]
+    quote: Annotated[str, Field(pattern=r"^[A-Z0-9]+$")] = "USDT"
+    coingecko_id: str = ""
+
+    @property
+    def token(self) -> model.Token:
+        return model.Token(self.base, self.quote, self.coingecko_id)
+
+
+DEFAULT_TOKENS: Final = (
+    ("BTC", "bitcoin"),
+    ("ETH", "ethereum"),
+    ("SOL", "solana"),
+    ("BNB", "binancecoin"),
+    ("XRP", "ripple"),
+    ("ADA", "cardano"),
+    ("DOGE", "dogecoin"),
+    ("TRX", "tron"),
+    ("AVAX", "avalanche-2"),
+    ("LINK", "chainlink"),
+    ("DOT", "polkadot"),
+    ("LTC", "litecoin"),
+    ("BCH", "bitcoin-cash"),
+)
+
+
+def _default_tokens() -> list[TokenSettings]:
+    return [TokenSettings(base=base, coingecko_id=coin) for base, coin in DEFAULT_TOKENS]
+
+
+class Settings(_Table):
+    """All settings, checked. Times are in seconds; see config.example.toml for each."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    queue: QueueSettings = QueueSettings()
+    store: StoreSettings = StoreSettings()
+    consume: ConsumeSettings = ConsumeSettings()
+    gaps: GapSettings = GapSettings()
+    sources: dict[str, SourceSettings]
+    tokens: list[TokenSettings] = Field(default_factory=_default_tokens)
+
+    @model_validator(mode="after")
+    def _known_intervals_and_plans(self) -> Self:
+        for name, source in self.sources.items():
+            provider = providers()[name]
+            for interval in source.intervals:
+                if interval not in provider.intervals:
+                    raise ValueError(
+                        f"sources.{name}.intervals: {name} has no {interval!r};"
+                        f" it serves {', '.join(provider.intervals)}"
+                    )
+            plans = provider.defaults.plans or ("",)
+            if source.plan not in plans:
+                raise ValueError(
+                    f"sources.{name}.plan: {source.plan!r} is none of {', '.join(plans) or 'none'}"
+                )
+        return self
+
+
+class Loaded:
+    """Settings with the origin of each value, and the files that were read."""
+
+    def __init__(self, settings: Settings, tree: Tree, origins: Origins, files: list[Path]) -> None:
+        self.settings = settings
+        self.files = files
+        self._tree = tree
+        self._origins = origins
+
+    def values(self) -> Iterator[tuple[str, str, str]]:
+        """(key, value as TOML would write it, origin) of every setting; secrets hidden."""
+        for path, value in leaves(self.settings.model_dump(mode="python")):
+            shown = "hidden" if isinstance(value, SecretStr) and value.get_secret_value() else value
+            yield ".".join(path), _shown(shown), self._origin(path)
+
+    def _origin(self, path: tuple[str, ...]) -> str:
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._origins:
+                return self._origins[path[:length]]
+        return "default"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return '""'
+    if isinstance(value, Path):
+        value = str(value)
+    return json.dumps(value)
+
+
+def user_file() -> Path:
+    return platformdirs.user_config_path("histq") / "config.toml"
+
+
+def template() -> str:
+    """The text that `histq init` writes: config.example.toml with every setting commented out."""
+    lines = packaged("config.example.toml").splitlines()
+    return "".join(f"# {line}\n" if _sets(line) else f"{line}\n" for line in lines)
+
+
+def _sets(line: str) -> bool:
+    """Whether the line is a setting, or the head of a list entry, which may not stay empty."""
+    return line.startswith("[[") or (" = " in line and not line.startswith("#"))
+
+
+def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where what all histq processes of this machine share is kept: request budgets."""
+    if "HISTQ_STATE_DIR" in environ:
+        return Path(environ["HISTQ_STATE_DIR"])
+    return platformdirs.user_state_path("histq")
+
+
+def load(
+    flags: Tree | None = None,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+    plain: bool = False,
+) -> Loaded:
+    """The settings in force. `file` stands in for ./histq.toml, and must exist. Raises Config.
+
+    `plain` leaves out files and environment: defaults and flags alone.
+    """
+    folder = folder or Path.cwd()
+    if plain:
+        environ = {}
+    if file is None and "HISTQ_CONFIG" in environ:
+        file = Path(environ["HISTQ_CONFIG"])
+    local = file or folder / FILE_NAME
+    if file is not None and not file.is_file():
+        raise Config(f"no configuration file {file}; histq init writes one")
+    tree: Tree = {}
+    origins: Origins = {}
+    files = [] if plain else [path for path in (user_file(), local) if path.is_file()]
+    for path in files:
+        _overlay(tree, origins, _read(path), str(path))
+    _overlay(tree, origins, _from_environment(environ), "environment")
+    _overlay(tree, origins, flags or {}, "flag")
+    settings = _validated(_with_source_defaults(tree), origins)
+    if not settings.database.path.is_absolute():
+        _place_database(settings, origins, local if local in files else None)
+    return Loaded(settings, tree, origins, files)
+
+
+def _place_database(settings: Settings, origins: Origins, local: Path | None) -> None:
+    """A relative path from a file, or the default beside it, is relative to that file."""
+    origin = origins.get(("database", "path"))
+    if local is None or origin in ("environment", "flag"):
+        return
+    base = Path(origin).parent if origin else local.parent
+    path = base / settings.database.path
+    object.__setattr__(settings, "database", DatabaseSettings(path=path))
+
+
+def _read(path: Path) -> Tree:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise Config(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Config(f"{path}: is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise Config(f"{path}: is no valid TOML: {error}") from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> Tree:
+    """HISTQ_SOURCES__BINANCE__BASE_URL as {"sources": {"binance": {"base_url": ...}}}."""
+    tree: Tree = {}
+    for name, text in sorted(environ.items()):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in OTHER_VARIABLES:
+            continue
+        path = ALIASES.get(name) or tuple(name[len(ENVIRONMENT_PREFIX) :].lower().split("__"))
+        *parents, leaf = path
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+            if not isinstance(branch, dict):
+                raise Config(f"environment: {name} contradicts another HISTQ_ variable")
+        branch[leaf] = _environment_value(text)
+    return tree
+
+
+def _environment_value(text: str) -> object:
+    """Lists and tables are JSON; everything else is text, which the settings convert."""
+    if text[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _overlay(tree: Tree, origins: Origins, news: Tree, origin: str) -> None:
+    _merge(tree, news)
+    for path, _ in leaves(news):
+        for known in [k for k in origins if k[: len(path)] == path]:
+            del origins[known]
+        origins[path] = origin
+
+
+def _merge(tree: Tree, news: Tree) -> None:
+    for key, value in news.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def leaves(
+    tree: Mapping[str, Any], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every (path, value) that is no table."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def _with_source_defaults(tree: Tree) -> Tree:
+    sources = tree.get("sources", {})
+    if not isinstance(sources, dict):
+        raise Config("sources must be a table: [sources.binance]")
+    filled: Tree = {}
+    for name, provider in providers().items():
+        defaults = provider.defaults._asdict()
+        plans = defaults.pop("plans")
+        own = sources.get(name, {})
+        if not isinstance(own, dict):
+            raise Config(f"sources.{name} must be a table: [sources.{name}]")
+        filled[name] = {**defaults, "plan": plans[0] if plans else "", **own}
+    unknown = {name: value for name, value in sources.items() if name not in filled}
+    return {**tree, "sources": {**filled, **unknown}}
+
+
+def _validated(tree: Tree, origins: Origins) -> Settings:
+    for name in tree["sources"]:
+        if name not in providers():
+            origin = origins_of(origins, ("sources", name))
+            raise Config(f"{origin}: no source {name!r}{_nearest(name, providers())}")
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise Config("; ".join(_told(found, origins) for found in error.errors())) from error
+
+
+def origins_of(origins: Origins, path: tuple[str, ...]) -> str:
+    """Where the value at `path`, or the first one below it, came from."""
+    return next(
+        (origin for known, origin in origins.items() if known[: len(path)] == path), "default"
+    )
+
+
+def _told(found: ErrorDetails, origins: Origins) -> str:
+    path = tuple(str(part) for part in found["loc"])
+    place = ".".join(path)
+    named = tuple(part for part in path if not part.isdigit())
+    origin = origins_of(origins, path) if path else "settings"
+    if origin == "default" and named:
+        origin = origins_of(origins, named[:1])
+    if found["type"] == "extra_forbidden":
+        return f"{origin}: no setting {place!r}{_nearest(path[-1], _known_keys(named[:-1]))}"
+    if not path:
+        return found["msg"].removeprefix("Value error, ")
+    secret = path[-1] == "api_key"
+    value = "" if secret or isinstance(found["input"], dict) else f", is {found['input']!r}"
+    return f"{origin}: {place}: {found['msg']}{value}"
+
+
+def _known_keys(above: tuple[str, ...]) -> list[str]:
+    table: type[BaseModel] = Settings
+    tables: dict[str, type[BaseModel]] = {
+        "database": DatabaseSettings,
+        "queue": QueueSettings,
+        "store": StoreSettings,
+        "consume": ConsumeSettings,
+        "gaps": GapSettings,
+        "sources": SourceSettings,
+        "tokens": TokenSettings,
+    }
+    if above:
+        table = tables[above[0]]
+    return list(table.model_fields)
+
+
+def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known)}"
+
+
+def source_settings(settings: Settings, name: str) -> SourceSettings:
+    """The settings of one source. Raises Usage for a name that is none."""
+    if name not in settings.sources:
+        raise Usage(f"no source {name!r}{_nearest(name, settings.sources)}")
+    return settings.sources[name]
+
+
+def plan_of(settings: SourceSettings) -> str:
+    """The plan in force: `auto` is demo with a key, keyless without one."""
+    if settings.plan == "auto":
+        return "demo" if settings.key else "keyless"
+    return settings.plan
+
+
+def intervals_of(source: SourceSettings) -> list[Interval]:
+    return [Interval(name) for name in source.intervals]

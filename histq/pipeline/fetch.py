@@ -1,0 +1,73 @@
+"""Asks the sources for what is missing and puts every page that comes back on the queue."""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from histq.db import refuse_impossible, series_locks
+from histq.host import Clock, wall_clock
+from histq.pipeline.backends import Opener
+from histq.pipeline.reports import FetchReport
+from histq.pipeline.runs import RunLog
+from histq.pipeline.source import SourceWork, Watcher
+from histq.pipeline.targets import Selection, Target
+from histq.plan import Wish
+from histq.stop import Stop
+
+
+class FetchJob(msgspec.Struct, frozen=True):
+    """One fetch, and what its threads share. `patient` waits for a full queue instead of ending."""
+
+    opener: Opener
+    selection: Selection
+    wish: Wish
+    runs: RunLog
+    stop: Stop
+    watcher: Watcher
+    state_folder: Path
+    patient: bool = False
+    clock: Clock = wall_clock
+
+
+def fetch(job: FetchJob) -> FetchReport:
+    """Runs all sources side by side, a thread each, so that a slow one holds up nobody.
+
+    Raises what no other source can work around: a database that is none, locked, or out of room.
+    """
+    began = time.monotonic()
+    path = job.opener.path
+    refuse_impossible(path, create=True)
+    if path.exists():
+        job.opener.open(create=False).close()  # speak up before anything is made beside the file
+    with series_locks(path) as locks:
+        works = [SourceWork(job, targets, locks) for targets in _by_source(job.selection.targets)]
+        threads = [threading.Thread(target=work.run, name=work.name, daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for work in works:
+        if work.fatal is not None:
+            raise work.fatal
+    failures = [failure for work in works for failure in work.failures]
+    reports = [work.report for work in works]
+    return FetchReport(
+        requests=sum(report.requests for report in reports),
+        queued_messages=sum(report.queued_messages for report in reports),
+        queued_points=sum(report.queued_points for report in reports),
+        failed_windows=sum(failure.start is not None for failure in failures),
+        skipped=list(job.selection.skipped),
+        elapsed_ms=round((time.monotonic() - began) * 1000),
+        sources=reports,
+        failures=failures,
+    )
+
+
+def _by_source(targets: Sequence[Target]) -> list[list[Target]]:
+    found: dict[str, list[Target]] = {}
+    for target in targets:
+        found.setdefault(target.provider.name, []).append(target)
+    return list(found.values())

@@ -1,0 +1,152 @@
+"""Dead letters: made, brought back, dropped."""
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from histq.errors import Misshapen, Poison
+from histq.ledger import covered
+from histq.model import (
+    WIDTH,
+    DeadLetter,
+    Draft,
+    Interval,
+    Kind,
+    Market,
+    Message,
+    Priority,
+    Reason,
+    Series,
+    Span,
+    State,
+    Window,
+)
+from histq.page import Fault, Flat, as_json, flatten, from_json, pack, timestamps, unpack
+from histq.pipeline.backends import Backends
+from histq.providers import Ask, providers
+
+BODY_CAP: Final = 64 * 1024
+"""Bytes kept of a body that was no candles."""
+
+
+class Redriven(NamedTuple):
+    """What became of the letters that were to be retried."""
+
+    queued: int
+    kept: list[tuple[int, str]]  # (letter, why it stays)
+
+
+def body_letter(series: Series, window: Window, body: bytes, error: str, now: int) -> DeadLetter:
+    """A letter with the beginning of a body that held no candles."""
+    kept = body[:BODY_CAP]
+    try:
+        shown = {"body": kept.decode()}
+    except UnicodeDecodeError:
+        shown = {"base64": base64.b64encode(kept).decode()}
+    raw_data = json.dumps({**shown, "bytes": len(body), "cut": len(body) > BODY_CAP})
+    return DeadLetter(
+        id=0,
+        kind=Kind.BODY,
+        series=series,
+        window=window,
+        points=0,
+        reason=Reason.POISON,
+        error=error,
+        failures=0,
+        deliveries=0,
+        queued_at=now,
+        failed_at=now,
+        raw_data=raw_data,
+    )
+
+
+def candle_letter(message: Message, fault: Fault, window: Window, now: int) -> DeadLetter:
+    """A letter with one candle of a message."""
+    return DeadLetter(
+        id=0,
+        kind=Kind.CANDLE,
+        series=message.series,
+        window=window,
+        points=1,
+        reason=Reason.POISON,
+        error=fault.why,
+        failures=message.failures,
+        deliveries=message.deliveries,
+        queued_at=message.queued_at,
+        failed_at=now,
+        raw_data=as_json(pack(flatten([fault.candle]))),
+    )
+
+
+def redrive(backends: Backends, letters: Sequence[DeadLetter], now: int) -> Redriven:
+    """Puts what the letters hold back on the queue; those that hold no candles stay."""
+    queued = 0
+    kept = []
+    for letter in letters:
+        try:
+            body = _body(letter, now)
+        except (Poison, Misshapen) as error:
+            kept.append((letter.id, str(error)))
+            continue
+        if _requeue(backends, letter, body):
+            queued += 1
+        else:
+            kept.append((letter.id, "its window waits in the queue already; consume that first"))
+    return Redriven(queued, kept)
+
+
+def _body(letter: DeadLetter, now: int) -> bytes:
+    """The packed page in the letter; a provider's body is parsed anew, as this histq can."""
+    if letter.kind is not Kind.BODY:
+        return from_json(letter.raw_data)
+    shown = json.loads(letter.raw_data)
+    again = "its window is open, so histq fetch asks for it again"
+    provider = providers().get(letter.series.source)
+    if shown["cut"] or provider is None:
+        raise Misshapen(f"only the first {BODY_CAP} bytes of the answer were kept; {again}")
+    body = shown["body"].encode() if "body" in shown else base64.b64decode(shown["base64"])
+    market = Market(letter.series.symbol, "", "", "")
+    interval = Interval(letter.series.interval)
+    try:
+        candles = provider.parse(
+            body, Ask(letter.series, market, interval, letter.window, plan="", now=now)
+        )
+    except Misshapen as error:
+        raise Misshapen(f"the answer still holds no candles; {again}") from error
+    return pack(flatten(sorted(candles, key=lambda candle: candle.timestamp)))
+
+
+def _requeue(backends: Backends, letter: DeadLetter, body: bytes) -> bool:
+    points, spans = letter.points, [Span(*letter.window, State.QUEUED)]
+    try:
+        flat = unpack(body)
+    except Poison:
+        pass  # bytes that this histq cannot read either: the consumer will say so again
+    else:
+        points = len(flat) // WIDTH
+        spans = _queued(letter, flat)
+    draft = Draft(letter.series, letter.window, points, body, Priority.HIGH)
+    with backends.queue.transaction(), backends.store.transaction():
+        if not backends.queue.put([draft]):
+            return False
+        backends.queue.drop([letter.id])
+        backends.store.record(letter.series, spans)
+    return True
+
+
+def _queued(letter: DeadLetter, flat: Flat) -> list[Span]:
+    times = sorted(t for t in timestamps(flat) if letter.window.start <= t < letter.window.end)
+    if not times:
+        return [Span(*letter.window, State.QUEUED)]
+    runs = covered(letter.window, times, Interval(letter.series.interval))
+    return [Span(*run, State.QUEUED) for run in runs]
+
+
+def drop(backends: Backends, letters: Sequence[DeadLetter]) -> int:
+    """Deletes letters for good. What they held is then missing, and the ledger says so."""
+    with backends.queue.transaction(), backends.store.transaction():
+        for letter in letters:
+            lost = Span(*letter.window, State.FAILED, reason=f"dead letter dropped: {letter.error}")
+            backends.store.record(letter.series, [lost])
+        return backends.queue.drop([letter.id for letter in letters])

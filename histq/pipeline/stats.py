@@ -1,0 +1,35 @@
+"""What `stats` shows: the document of its `--json`."""
+
+import msgspec
+
+from histq.model import Depth
+from histq.pipeline.backends import Backends
+from histq.queues import DeadCount
+from histq.stores import Run, SeriesStats, Throughput
+
+
+class DatabaseStats(msgspec.Struct, frozen=True):
+    path: str
+    bytes: int
+
+
+class Stats(msgspec.Struct, frozen=True):
+    queue: Depth
+    series: list[SeriesStats]
+    throughput: list[Throughput]
+    dead_letters: list[DeadCount]
+    runs: list[Run]
+    database: DatabaseStats
+
+
+def collect(backends: Backends, last_runs: int) -> Stats:
+    """From counters, the ledger and indexes alone: the price table is not read."""
+    database = backends.database
+    return Stats(
+        queue=backends.queue.depth(),
+        series=backends.store.coverage(),
+        throughput=backends.store.throughput(),
+        dead_letters=backends.queue.dead_by_error(),
+        runs=backends.store.runs(last_runs),
+        database=DatabaseStats(str(database.path), database.size_bytes()),
+    )

@@ -1,0 +1,179 @@
+"""The providers' seam. A provider is one file here that names itself `PROVIDER`: it maps intervals,
+builds a request for a window, tells the errors that a reply holds, and parses the rest into
+candles. It does no I/O and has no clock.
+"""
+
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Final, NamedTuple, Protocol
+
+from histq.errors import Permanent, Throttled, Transient
+from histq.model import Candle, Interval, Market, Series, Token, Window
+
+EXCERPT_CHARS: Final = 160
+
+
+class Defaults(NamedTuple):
+    """What a source is set to unless the user says otherwise.
+
+    `requests_per_minute` is ours to keep to, below what the provider allows. `plans` are the values
+    that the setting `plan` may take, the first being the default; empty where it means nothing.
+    """
+
+    base_url: str
+    enabled: bool
+    intervals: tuple[str, ...]
+    requests_per_minute: int
+    concurrency: int
+    plans: tuple[str, ...] = ()
+
+
+class Ask(NamedTuple):
+    """One page of one series. `now` is when it is asked for."""
+
+    series: Series
+    market: Market
+    interval: Interval
+    window: Window
+    plan: str
+    now: int
+
+    def __str__(self) -> str:
+        return f"{self.series}/{self.window}"
+
+
+class Request(NamedTuple):
+    """A GET below the source's base_url."""
+
+    path: str
+    params: Mapping[str, str | int]
+
+
+class Reply(NamedTuple):
+    """What came back. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Provider(Protocol):
+    @property
+    def name(self) -> str:
+        """The source, as it stands in the table."""
+
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """What it serves, by our names."""
+
+    @property
+    def defaults(self) -> Defaults: ...
+
+    @property
+    def key_hint(self) -> str:
+        """Why nothing is served without a key, and what to do. Empty where none is needed."""
+
+    def market(self, token: Token) -> Market | None:
+        """The market of a configured token; None where the token does not say enough."""
+
+    def named(self, symbol: str) -> Market | None:
+        """The market of a symbol that is no token; None where it needs a mapping."""
+
+    def page_slots(self, interval: Interval) -> int:
+        """How many slots one request may span."""
+
+    def reach(self, interval: Interval, plan: str, now: int) -> int | None:
+        """The earliest open time that the plan serves; None without such a limit."""
+
+    def publish_delay_ms(self, interval: Interval) -> int:
+        """How long after its close a candle may still be absent, or cached away."""
+
+    def base_url(self, configured: str, plan: str) -> str:
+        """Where requests go."""
+
+    def headers(self, api_key: str, plan: str) -> dict[str, str]:
+        """Sent with every request; keys travel here and nowhere else."""
+
+    def request(self, ask: Ask) -> Request: ...
+
+    def check(self, reply: Reply, ask: Ask) -> None:
+        """Raises what the reply, by its status or its body, says went wrong."""
+
+    def parse(self, body: bytes, ask: Ask) -> list[Candle]:
+        """The candles that open in the window, in the order of the reply, the open one included.
+
+        Raises Misshapen for a body that holds no candles.
+        """
+
+
+@cache
+def providers() -> dict[str, Provider]:
+    """Every provider in this folder, by name."""
+    found = (
+        importlib.import_module(f"{__name__}.{module.name}").PROVIDER
+        for module in pkgutil.iter_modules(__path__)
+    )
+    return {provider.name: provider for provider in found}
+
+
+def check_status(reply: Reply, ask: Ask) -> None:
+    """What a status means where the provider has nothing of its own to say about it."""
+    if reply.status < 300:
+        return
+    said = f"{ask}: HTTP {reply.status} {excerpt(reply.body)}"
+    if reply.status == 429:
+        raise Throttled(said, retry_after_s(reply))
+    if reply.status >= 500 or reply.status == 408:
+        raise Transient(said, retry_after_s(reply))
+    raise Permanent(f"{said}; not asked again: check base_url of [sources.{ask.series.source}]")
+
+
+def retry_after_s(reply: Reply) -> float | None:
+    """The Retry-After header in seconds. Its other form, a date, none of these providers uses."""
+    value = reply.headers.get("retry-after", "").strip()
+    return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else None
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body on one line; of a page of HTML, its title."""
+    text = body.decode(errors="replace")
+    if title := re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL):
+        text = title[1]
+    text = " ".join(text.split())
+    return text if len(text) <= EXCERPT_CHARS else text[:EXCERPT_CHARS] + "…"
+
+
+def json_object(body: bytes) -> dict[str, object]:
+    """The JSON object in the body; empty where it holds none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def split_symbol(symbol: str) -> tuple[str, str] | None:
+    """Base and quote of a symbol such as BTCUSDT or BTC/USDT, by the quotes that markets use."""
+    base, slash, quote = symbol.partition("/")
+    if slash:
+        return (base, quote) if base and quote else None
+    for quote in (
+        "USDT",
+        "USDC",
+        "FDUSD",
+        "TUSD",
+        "BUSD",
+        "USD",
+        "EUR",
+        "TRY",
+        "BTC",
+        "ETH",
+        "BNB",
+    ):
+        if symbol.endswith(quote) and symbol != quote:
+            return symbol.removesuffix(quote), quote
+    return None
