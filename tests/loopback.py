@@ -1,0 +1,103 @@
+"""A provider on loopback: real HTTP, an answer by function, a log of what was asked."""
+
+import threading
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import NamedTuple, Self
+from urllib.parse import parse_qsl, urlsplit
+
+
+class Asked(NamedTuple):
+    """One request; header names in lower case."""
+
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+class Says(NamedTuple):
+    """One answer. `now` is the server's clock in ms, sent as Date; None sends the real one.
+
+    `declared` is the Content-Length to claim when it is not the true one.
+    """
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    now: int | None = None
+    declared: int | None = None
+
+
+Answer = Callable[[Asked], Says]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: "_Server"
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers)
+        with self.server.lock:
+            self.server.log.append(asked)
+        says = self.server.answer(asked)
+        self.send_response_only(says.status)
+        seconds = None if says.now is None else says.now / 1000
+        self.send_header("Date", formatdate(seconds, usegmt=True))
+        self.send_header("Content-Length", str(says.declared or len(says.body)))
+        for name, value in says.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(says.body)
+        if says.declared:
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+        self.lock = threading.Lock()
+        self.log: list[Asked] = []
+
+
+class Loopback:
+    """Serves while the block runs."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._server = _Server(answer)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def log(self) -> list[Asked]:
+        with self._server.lock:
+            return list(self._server.log)
+
+    def answer_with(self, answer: Answer) -> None:
+        """From now on."""
+        self._server.answer = answer
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
