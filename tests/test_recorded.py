@@ -31,7 +31,8 @@ FETCHES = (
     "BTC -s coingecko -i spot --from 2023-10-03T19:00Z --to 2023-10-10T19:00Z",
     "BTC -s cryptocompare -i 1d --from 2015-05-04 --to 2020-10-24",
     "BTC -s cryptocompare -i 1d --from 2022-05-10 --to 2022-06-10",
-    "BTC -s cryptocompare -i 1h --from 2019-03-31T23:00Z --to 2019-06-23T08:00Z",
+    "BTC -s cryptocompare -i 1h --from 2019-03-31T23:00Z --to 2019-04-01",
+    "BTC -s cryptocompare -i 1h --from 2019-04-01 --to 2019-06-23T08:00Z",
 )
 
 
