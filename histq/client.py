@@ -158,9 +158,12 @@ _backoff = wait_exponential_jitter(initial=1, max=30, jitter=0.5)
 
 
 def _wait_s(state: RetryCallState) -> float:
+    """What the provider asked for, else our backoff; "at once" is believed once."""
     error: Any = state.outcome.exception() if state.outcome else None
     asked: float | None = error.retry_after_s
-    return _backoff(state) if asked is None else asked
+    if asked is None or (asked == 0 and state.attempt_number > 1):
+        return _backoff(state)
+    return asked
 
 
 def _server_now(reply: Reply) -> int | None:

@@ -1,5 +1,6 @@
 """A provider on loopback: real HTTP, an answer by function, a log of what was asked."""
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
@@ -67,6 +68,10 @@ class _Server(ThreadingHTTPServer):
         self.answer = answer
         self.lock = threading.Lock()
         self.log: list[Asked] = []
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that was killed
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class Loopback:

@@ -1,5 +1,6 @@
 """Asks the sources for what is missing and puts every page that comes back on the queue."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from histq.db import refuse_impossible, series_locks
+from histq.errors import DatabaseMissing
 from histq.host import Clock, wall_clock
 from histq.pipeline.backends import Opener
 from histq.pipeline.reports import FetchReport
@@ -40,8 +42,10 @@ def fetch(job: FetchJob) -> FetchReport:
     began = time.monotonic()
     path = job.opener.path
     refuse_impossible(path, create=True)
-    if path.exists():
-        job.opener.open(create=False).close()  # speak up before anything is made beside the file
+    with contextlib.suppress(DatabaseMissing):
+        # Speaks up about a file that is not ours before anything is made beside it. An empty one,
+        # of a process that died as it made it, is as good as none.
+        job.opener.open(create=False).close()
     with series_locks(path) as locks:
         works = [SourceWork(job, targets, locks) for targets in _by_source(job.selection.targets)]
         threads = [threading.Thread(target=work.run, name=work.name, daemon=True) for work in works]

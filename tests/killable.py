@@ -1,0 +1,141 @@
+"""Runs histq in processes that die by SIGKILL before a chosen SQL write, or after a while.
+
+`python -m tests.killable` reads one JSON order a line and answers with one line: the exit status
+(negative: the signal) and the write before which the process died. It imports histq once and forks
+for each order, so that a hundred processes take seconds. Having one thread, it may fork.
+"""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+
+class Death(NamedTuple):
+    """How a process ended: its exit code, or minus the signal; the write it died before."""
+
+    status: int
+    statement: str
+    statements: int
+
+
+class Killable:
+    """The parent's side."""
+
+    def __init__(self, environ: dict[str, str], root: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.killable"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environ,
+            cwd=root,
+            text=True,
+        )
+
+    def run(
+        self, *arguments: str, cwd: Path, at: int = 0, kind: str = "", after_s: float = 0
+    ) -> Death:
+        """Runs histq, to be killed before its n-th write (of a kind), or after a time; 0 for not."""
+        order = {"argv": arguments, "cwd": str(cwd), "at": at, "kind": kind, "after_s": after_s}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return Death(*json.loads(self._process.stdout.readline()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._process:  # closes the pipes; the other side ends at the end of its input
+            pass
+
+
+WRITES = ("begin", "create", "insert", "update", "delete", "commit")
+
+_connect: Any = sqlite3.connect
+
+
+class _Statements:
+    """Counts the writes of all connections of this process; dies before the chosen one."""
+
+    def __init__(self, at: int, kind: str, told: Path) -> None:
+        self._at = at
+        self._kind = kind
+        self._told = told
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def connect(self, *arguments: Any, **named: Any) -> sqlite3.Connection:
+        """What histq gets for sqlite3.connect in this process: a connection that is watched."""
+        connection: sqlite3.Connection = _connect(*arguments, **named)
+        connection.set_trace_callback(self._seen)
+        return connection
+
+    def _seen(self, statement: str) -> None:
+        lowered = statement.lower()
+        if not lowered.startswith(WRITES) or not lowered.startswith(self._kind):
+            return
+        with self._lock:
+            self.count += 1
+            if self.count == self._at:
+                self._told.write_text(statement[:200])
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _child(order: dict[str, Any], told: Path, counted: Path) -> None:
+    from histq.cli import main
+
+    os.chdir(order["cwd"])
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # our answers go there
+    sys.argv = ["histq", *order["argv"]]
+    statements = _Statements(order["at"], order["kind"], told)
+    sqlite3.connect = statements.connect  # type: ignore[assignment]
+    status = 0
+    try:
+        main()
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+    counted.write_text(str(statements.count))
+    os._exit(status)
+
+
+def _serve() -> None:
+    import histq.cli.progress
+    import histq.cli.render
+    import histq.cli.session
+    import histq.pipeline.consume
+    import histq.pipeline.sync  # noqa: F401, imported before the fork so that no child has to
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        told, counted = (Path(order["cwd"]) / name for name in ("told", "counted"))
+        told.write_text("")
+        counted.write_text("0")
+        pid = os.fork()
+        if pid == 0:
+            _child(order, told, counted)
+        if order["after_s"]:
+            time.sleep(order["after_s"])
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        answer = Death(status, told.read_text(), int(counted.read_text()))
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _serve()
