@@ -7,7 +7,10 @@ import logging
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from operator import attrgetter
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from urllib.parse import urlsplit
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
@@ -18,11 +21,13 @@ from histq.budget import Budget
 from histq.config import SourceSettings, plan_of
 from histq.errors import Config, Stopped, Throttled, Transient
 from histq.host import Clock, wall_clock
-from histq.model import Candle, Interval, Window, iso
-from histq.providers import Ask, Provider, Reply
+from histq.model import SPOT, Candle, Interval, Market, Series, Window, iso
+from histq.providers import Ask, Coin, Provider, Reply, Request, Searchable
 from histq.stop import Stop
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 OnRetry = Callable[[str, float], None]
 """Called with what went wrong and the seconds until the next try."""
@@ -82,15 +87,30 @@ class Client:
         left: Window | None = ask.window
         while left is not None:
             part = ask._replace(window=left)
-            candles, server_now = self._page(part)
+            request = self._provider.request(part)
+            candles, server_now = self._persist(part, request, self._provider.parse)
             answer, left = _answer(part, candles, server_now, self._provider)
             answers.append(answer)
         return answers
 
+    def find(self, ticker: str, provider: Searchable) -> list[Coin]:
+        """The coins with that ticker. Raises as `ask` does."""
+        now = self._clock()
+        series = Series(self._provider.name, ticker, "search")
+        market = Market(ticker, ticker, "", "")
+        ask = Ask(series, market, Interval(SPOT), Window(now, now), "", now)
+        coins, _ = self._persist(
+            ask, provider.search_request(), lambda body, ask: provider.found(body, ticker, ask)
+        )
+        return coins
+
     def close(self) -> None:
         self._http.close()
 
-    def _page(self, ask: Ask) -> tuple[list[Candle], int]:
+    def _persist(
+        self, ask: Ask, request: Request, parse: Callable[[bytes, Ask], list[T]]
+    ) -> tuple[list[T], int]:
+        """What the answer holds, and the provider's clock; tries again while that may help."""
         retrying = Retrying(
             retry=retry_if_exception_type(Transient),
             wait=_wait_s,
@@ -100,24 +120,25 @@ class Client:
             reraise=True,
         )
         try:
-            return retrying(self._once, ask)
+            return retrying(self._once, ask, request, parse)
         except Throttled as error:
             if not error.retry_after_s:
                 raise
             free_at = self._clock() + round(error.retry_after_s * 1000)
             raise Throttled(f"{error}; not before {iso(free_at)}", error.retry_after_s) from error
 
-    def _once(self, ask: Ask) -> tuple[list[Candle], int]:
+    def _once(
+        self, ask: Ask, request: Request, parse: Callable[[bytes, Ask], list[T]]
+    ) -> tuple[list[T], int]:
         self._await_turn(ask)
-        reply = self._get(ask)
+        reply = self._get(ask, request)
         try:
             self._provider.check(reply, ask)
         except Throttled as error:
             if error.retry_after_s:
                 self._budget.silence(error.retry_after_s)
             raise
-        candles = self._provider.parse(reply.body, ask)
-        return candles, _server_now(reply) or self._clock()
+        return parse(reply.body, ask), _server_now(reply) or self._clock()
 
     def _await_turn(self, ask: Ask) -> None:
         while (wait_s := self._budget.take()) > 0:
@@ -130,11 +151,10 @@ class Client:
         if self._stop:
             raise Stopped("stopped before the next request")
 
-    def _get(self, ask: Ask) -> Reply:
-        path, params = self._provider.request(ask)
+    def _get(self, ask: Ask, request: Request) -> Reply:
         self.requests += 1
         try:
-            response = self._http.get(path.lstrip("/"), params=dict(params))
+            response = self._http.get(request.path.lstrip("/"), params=dict(request.params))
         except httpx.UnsupportedProtocol as error:
             raise Config(f"[sources.{ask.series.source}] base_url: {error}") from error
         except httpx.TimeoutException as error:
@@ -152,6 +172,21 @@ class Client:
         if isinstance(error, Throttled):
             self._budget.silence(state.upcoming_sleep)
         self._on_retry(str(error), state.upcoming_sleep)
+
+
+def open_client(
+    provider: Provider,
+    settings: SourceSettings,
+    state_folder: Path,
+    *,
+    stop: Stop,
+    clock: Clock = wall_clock,
+    on_retry: OnRetry = lambda why, wait_s: None,
+) -> Client:
+    """A client under the budget that all processes of this machine share for the source's host."""
+    host = urlsplit(provider.base_url(settings.base_url, plan_of(settings))).netloc
+    budget = Budget(state_folder, host, settings.requests_per_minute)
+    return Client(provider, settings, budget, stop=stop, clock=clock, on_retry=on_retry)
 
 
 _backoff = wait_exponential_jitter(initial=1, max=30, jitter=0.5)

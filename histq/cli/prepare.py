@@ -13,6 +13,7 @@ FOUND_SOMETHING = 3
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing histq.toml.")]
 
+symbols_app = typer.Typer(no_args_is_help=True, help="Tokens, and what the sources call them.")
 config_app = typer.Typer(no_args_is_help=True, help="Settings: what is in force, and from where.")
 
 
@@ -20,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog="histq init")(init)
     app.add_typer(config_app, name="config", rich_help_panel=PANEL)
     app.command(rich_help_panel=PANEL, epilog="histq sources")(sources)
-    app.command(rich_help_panel=PANEL, epilog="histq symbols")(symbols)
+    app.add_typer(symbols_app, name="symbols", rich_help_panel=PANEL)
     app.command(rich_help_panel=PANEL, epilog="histq demo")(demo)
 
 
@@ -135,13 +136,14 @@ def sources(config: ConfigFile = None, json: Json = False) -> None:
     session.out.print(rows)
 
 
-def symbols(config: ConfigFile = None, json: Json = False) -> None:
+@symbols_app.command("list", epilog="histq symbols list")
+def symbols_list(config: ConfigFile = None, json: Json = False) -> None:
     """The configured tokens, and what each source calls them."""
     from histq.cli import render
     from histq.cli.session import Session
     from histq.providers import providers
 
-    session = Session("symbols", file=config, json=json)
+    session = Session("symbols list", file=config, json=json)
     names = [name for name, source in session.settings.sources.items() if source.enabled]
     found = []
     for token in session.settings.tokens:
@@ -167,6 +169,45 @@ def symbols(config: ConfigFile = None, json: Json = False) -> None:
             *(own[name] or "-" for name in names),
         )
     session.out.print(rows)
+
+
+@symbols_app.command("search", epilog="histq symbols search BTC")
+def symbols_search(
+    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="As in BTC; case is ignored.")],
+    config: ConfigFile = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """The CoinGecko ids of a ticker, all of them: many tickers name several coins."""
+    from histq.cli import render
+    from histq.cli.session import Session
+    from histq.client import open_client
+    from histq.config import source_settings, state_folder
+    from histq.providers import Searchable, providers
+    from histq.stop import Stop
+
+    session = Session("symbols search", file=config, json=json, verbose=verbose)
+    provider = providers()["coingecko"]
+    assert isinstance(provider, Searchable)
+    settings = source_settings(session.settings, provider.name)
+    client = open_client(provider, settings, state_folder(), stop=Stop().on_signals())
+    try:
+        coins = client.find(ticker, provider)
+    finally:
+        client.close()
+    if not coins:
+        raise Usage(f"CoinGecko lists no coin with the ticker {ticker!r}")
+    if json:
+        session.document({"coins": [coin._asdict() for coin in coins]})
+        return
+    rows = render.table("coingecko_id", "ticker", "name")
+    for coin in coins:
+        rows.add_row(*coin)
+    session.out.print(rows)
+    if len(coins) > 1:
+        session.out.print(
+            f"{len(coins)} coins share this ticker; put the one you mean in [[tokens]]"
+        )
 
 
 def demo(

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
-from histq.budget import Budget
-from histq.client import Answer, Client
+from histq.client import Answer, Client, open_client
 from histq.config import plan_of
 from histq.errors import (
     Credentials,
@@ -145,14 +143,10 @@ class SourceWork:
             self.report.elapsed_ms = round((time.monotonic() - began) * 1000)
 
     def _client(self) -> Client:
-        provider = self._targets[0].provider
-        plan = plan_of(self._settings)
-        host = urlsplit(provider.base_url(self._settings.base_url, plan)).netloc
-        budget = Budget(self._job.state_folder, host, self._settings.requests_per_minute)
-        return Client(
-            provider,
+        return open_client(
+            self._targets[0].provider,
             self._settings,
-            budget,
+            self._job.state_folder,
             stop=self._job.stop,
             clock=self._job.clock,
             on_retry=lambda why, wait_s: self._job.watcher.retrying(self.name, why, wait_s),

@@ -9,7 +9,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from histq.errors import Permanent, Throttled, Transient
 from histq.model import Candle, Interval, Market, Series, Token, Window
@@ -43,6 +43,8 @@ class Ask(NamedTuple):
     now: int
 
     def __str__(self) -> str:
+        if self.window.start == self.window.end:  # not about candles
+            return str(self.series)
         return f"{self.series}/{self.window}"
 
 
@@ -108,6 +110,25 @@ class Provider(Protocol):
 
         Raises Misshapen for a body that holds no candles.
         """
+
+
+class Coin(NamedTuple):
+    """A coin as a provider lists it."""
+
+    id: str
+    symbol: str
+    name: str
+
+
+@runtime_checkable
+class Searchable(Protocol):
+    """A provider whose tickers name several coins, so that users must look ids up."""
+
+    def search_request(self) -> Request:
+        """For the list of all its coins."""
+
+    def found(self, body: bytes, ticker: str, ask: Ask) -> list[Coin]:
+        """The coins with that ticker, in the provider's order. Raises Misshapen."""
 
 
 @cache

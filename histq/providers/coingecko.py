@@ -20,7 +20,16 @@ import msgspec
 
 from histq.errors import Credentials, Misshapen, Permanent, Throttled, UnknownMarket
 from histq.model import DAY_MS, HOUR_MS, MINUTE_MS, SPOT, Candle, Interval, Market, Token
-from histq.providers import Ask, Defaults, Reply, Request, check_status, excerpt, retry_after_s
+from histq.providers import (
+    Ask,
+    Coin,
+    Defaults,
+    Reply,
+    Request,
+    check_status,
+    excerpt,
+    retry_after_s,
+)
 
 PRO_URL: Final = "https://pro-api.coingecko.com/api/v3"
 PUBLIC_URL: Final = "https://api.coingecko.com/api/v3"
@@ -44,8 +53,15 @@ class _Chart(msgspec.Struct):
     prices: list[tuple[int, float | None]]
 
 
+class _Coin(msgspec.Struct):
+    id: str
+    symbol: str
+    name: str
+
+
 _Ohlc = list[tuple[int, float | None, float | None, float | None, float | None]]
 _decode_chart = msgspec.json.Decoder(_Chart).decode
+_decode_coins = msgspec.json.Decoder(list[_Coin]).decode
 _decode_ohlc = msgspec.json.Decoder(_Ohlc).decode
 
 
@@ -159,6 +175,16 @@ class CoinGecko:
         except (msgspec.DecodeError, ValueError) as error:
             raise Misshapen(f"{ask}: no prices in the answer: {error}", body) from error
         return [c for c in candles if ask.window.start <= c.timestamp < ask.window.end]
+
+    def search_request(self) -> Request:
+        return Request("/coins/list", {})
+
+    def found(self, body: bytes, ticker: str, ask: Ask) -> list[Coin]:
+        try:
+            coins = _decode_coins(body)
+        except msgspec.DecodeError as error:
+            raise Misshapen(f"{ask}: no list of coins in the answer: {error}", body) from error
+        return [Coin(c.id, c.symbol, c.name) for c in coins if c.symbol.lower() == ticker.lower()]
 
 
 def _daily(samples: list[tuple[int, float | None]]) -> list[Candle]:
