@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-
 from urllib.parse import urlsplit
 
 import httpx

@@ -1,9 +1,11 @@
 """The commands: parse, open, call, render. Nothing heavy is imported before a command runs."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from histq import __version__
 from histq.cli import collect, inspect, prepare, repair
 from histq.errors import HistqError
 
@@ -25,6 +27,21 @@ collect.add_to(app)
 inspect.add_to(app)
 repair.add_to(app)
 prepare.add_to(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"histq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json
+from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,12 +19,18 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog="histq stats --json")(stats)
 
 
-def stats(db: Db = None, config: ConfigFile = None, json: Json = False) -> None:
+def stats(
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """Show queue, coverage of each series, throughput, failures and size."""
     from histq.cli.session import Session
     from histq.pipeline.stats import collect
 
-    session = Session("stats", db=db, file=config, json=json)
+    session = Session("stats", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     if json:
         with session.open() as backends:
             session.document(collect(backends, LAST_RUNS))

@@ -8,7 +8,7 @@ import typer
 Symbols = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SYMBOL]...",
+        metavar="SYMBOL",
         help="BTCUSDT, BTC/USDT or BTC. Without any: all tokens.",
         show_default=False,
     ),

@@ -25,7 +25,9 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog="histq demo")(demo)
 
 
-def init(force: Force = False, db: Db = None) -> None:
+def init(
+    force: Force = False, db: Db = None, quiet: Quiet = False, verbose: Verbose = False
+) -> None:
     """Write a commented histq.toml here, and make the database."""
     from histq.cli.session import Session
     from histq.config import FILE_NAME, template
@@ -33,7 +35,7 @@ def init(force: Force = False, db: Db = None) -> None:
     file = Path(FILE_NAME)
     if file.exists() and not force:
         raise Usage(f"{file} exists already; --force replaces it")
-    session = Session("init", db=db, plain=True)
+    session = Session("init", db=db, quiet=quiet, verbose=verbose, plain=True)
     session.open(create=True).close()
     try:
         file.write_text(template())
@@ -44,29 +46,36 @@ def init(force: Force = False, db: Db = None) -> None:
 
 
 @config_app.command("show", epilog="histq config show")
-def config_show(db: Db = None, config: ConfigFile = None, json: Json = False) -> None:
+def config_show(
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """Every setting in force, and where it came from. Keys are hidden."""
-    from histq.cli import render
     from histq.cli.session import Session
 
-    session = Session("config show", db=db, file=config, json=json)
+    session = Session("config show", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     values = list(session.loaded.values())
     if json:
         session.document({"settings": [{"key": k, "value": v, "origin": o} for k, v, o in values]})
         return
-    rows = render.table("setting", "value", "from")
     for key, value, origin in values:
-        rows.add_row(key, value, origin, style="dim" if origin == "default" else "")
-    session.out.print(rows)
+        style = "dim" if origin == "default" else None
+        line = f"{key} = {value}  ({origin})"
+        session.out.print(line, style=style, markup=False, soft_wrap=True)
 
 
 @config_app.command("path", epilog="histq config path")
-def config_path(config: ConfigFile = None, json: Json = False) -> None:
+def config_path(
+    config: ConfigFile = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
+) -> None:
     """Where settings are read from, and which of these files exist."""
     from histq.cli.session import Session
     from histq.config import FILE_NAME, user_file
 
-    session = Session("config path", file=config, json=json)
+    session = Session("config path", file=config, json=json, quiet=quiet, verbose=verbose)
     places = [config or Path.cwd() / FILE_NAME, user_file()]
     found = [{"path": str(path), "read": path in session.loaded.files} for path in places]
     if json:
@@ -79,12 +88,18 @@ def config_path(config: ConfigFile = None, json: Json = False) -> None:
 
 
 @config_app.command("check", epilog="histq config check")
-def config_check(db: Db = None, config: ConfigFile = None, json: Json = False) -> None:
+def config_check(
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """Find what is wrong with the settings, or will be. Exit 3 when something is."""
     from histq.cli.checks import problems
     from histq.cli.session import Session
 
-    session = Session("config check", db=db, file=config, json=json)
+    session = Session("config check", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     found = problems(session.settings)
     if json:
         session.document({"problems": found})
@@ -96,14 +111,16 @@ def config_check(db: Db = None, config: ConfigFile = None, json: Json = False) -
     raise typer.Exit(FOUND_SOMETHING if found else 0)
 
 
-def sources(config: ConfigFile = None, json: Json = False) -> None:
+def sources(
+    config: ConfigFile = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
+) -> None:
     """The sources, what they serve and how they are set up."""
     from histq.cli import render
     from histq.cli.session import Session
     from histq.config import plan_of
     from histq.providers import providers
 
-    session = Session("sources", file=config, json=json)
+    session = Session("sources", file=config, json=json, quiet=quiet, verbose=verbose)
     found: list[dict[str, object]] = []
     for name, source in session.settings.sources.items():
         provider = providers()[name]
@@ -137,13 +154,15 @@ def sources(config: ConfigFile = None, json: Json = False) -> None:
 
 
 @symbols_app.command("list", epilog="histq symbols list")
-def symbols_list(config: ConfigFile = None, json: Json = False) -> None:
+def symbols_list(
+    config: ConfigFile = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
+) -> None:
     """The configured tokens, and what each source calls them."""
     from histq.cli import render
     from histq.cli.session import Session
     from histq.providers import providers
 
-    session = Session("symbols list", file=config, json=json)
+    session = Session("symbols list", file=config, json=json, quiet=quiet, verbose=verbose)
     names = [name for name, source in session.settings.sources.items() if source.enabled]
     found = []
     for token in session.settings.tokens:
@@ -176,6 +195,7 @@ def symbols_search(
     ticker: Annotated[str, typer.Argument(metavar="TICKER", help="As in BTC; case is ignored.")],
     config: ConfigFile = None,
     json: Json = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """The CoinGecko ids of a ticker, all of them: many tickers name several coins."""
@@ -186,7 +206,7 @@ def symbols_search(
     from histq.providers import Searchable, providers
     from histq.stop import Stop
 
-    session = Session("symbols search", file=config, json=json, verbose=verbose)
+    session = Session("symbols search", file=config, json=json, quiet=quiet, verbose=verbose)
     provider = providers()["coingecko"]
     assert isinstance(provider, Searchable)
     settings = source_settings(session.settings, provider.name)

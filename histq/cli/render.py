@@ -64,6 +64,8 @@ def fetched(report: FetchReport) -> RenderableType:
             f" messages in {count(report.elapsed_ms)} ms"
         )
     )
+    if not report.requests and not report.failures:
+        parts.append(Text("nothing is missing: all of it is held already"))
     parts += [Text(f"skipped {skip.why}", style="dim") for skip in report.skipped]
     parts += _failures(report)
     return Group(*parts)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json
+from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
 from histq.errors import Usage
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PANEL = "Repair"
 INCOMPLETE = 3
 
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="From dlq list.")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="From dlq list.")]
 All = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")]
 
@@ -26,12 +26,19 @@ def add_to(app: typer.Typer) -> None:
 
 
 @dlq.command("list", epilog="histq dlq list")
-def list_(limit: Limit = 50, db: Db = None, config: ConfigFile = None, json: Json = False) -> None:
+def list_(
+    limit: Limit = 50,
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """The newest dead letters, with their reasons."""
     from histq.cli import render
     from histq.cli.session import Session
 
-    session = Session("dlq list", db=db, file=config, json=json)
+    session = Session("dlq list", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     with session.open() as backends:
         found = backends.queue.letters(limit=limit)
         total = backends.queue.depth().dead
@@ -49,12 +56,14 @@ def show(
     db: Db = None,
     config: ConfigFile = None,
     json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """One dead letter, whole."""
     from histq.cli import render
     from histq.cli.session import Session
 
-    session = Session("dlq show", db=db, file=config, json=json)
+    session = Session("dlq show", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     with session.open() as backends:
         (found,) = _chosen(backends, [id_], all_=False)
     if json:
@@ -65,14 +74,20 @@ def show(
 
 @dlq.command(epilog="histq dlq retry --all")
 def retry(
-    ids: Ids = None, all_: All = False, db: Db = None, config: ConfigFile = None, json: Json = False
+    ids: Ids = None,
+    all_: All = False,
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Put dead letters back on the queue; histq consume then tries them anew."""
     from histq.cli.session import Session
     from histq.host import wall_clock
     from histq.pipeline.letters import redrive
 
-    session = Session("dlq retry", db=db, file=config, json=json)
+    session = Session("dlq retry", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     with session.open() as backends:
         letters = _chosen(backends, ids, all_)
         done = redrive(backends, letters, wall_clock())
@@ -88,13 +103,19 @@ def retry(
 
 @dlq.command(epilog="histq dlq drop 1")
 def drop(
-    ids: Ids = None, all_: All = False, db: Db = None, config: ConfigFile = None, json: Json = False
+    ids: Ids = None,
+    all_: All = False,
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Delete dead letters. What they held is then missing, and histq fetch asks for it again."""
     from histq.cli.session import Session
     from histq.pipeline import letters
 
-    session = Session("dlq drop", db=db, file=config, json=json)
+    session = Session("dlq drop", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     with session.open() as backends:
         dropped = letters.drop(backends, _chosen(backends, ids, all_))
     if json:

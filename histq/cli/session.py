@@ -67,7 +67,7 @@ class Session:
 
 def _console(file: Any) -> Console:
     # Where nobody watches there is no width to keep to, and a wrapped table cannot be read by grep.
-    width = None if file.isatty() else 140
+    width = None if file.isatty() else 200
     return Console(file=file, width=width, highlight=False, soft_wrap=False)
 
 
