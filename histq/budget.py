@@ -27,7 +27,7 @@ class _State:
             stored = json.loads(text)
             self.sent = {int(second): int(count) for second, count in stored["sent"].items()}
             self.silent = (int(stored["silent"][0]), int(stored["silent"][1]))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
             # Absent, or cut off by a crash: begin anew, the provider's own limit still holds.
             self.sent, self.silent = {}, (0, 0)
 

@@ -87,6 +87,7 @@ class Database:
         SchemaTooNew, Locked.
         """
         refuse_impossible(path, create)
+        _refuse_foreign(path)
         with _translated(f"opening {path}"):
             mode = "rwc" if create else "rw"
             conn = sqlite3.connect(
@@ -101,7 +102,6 @@ class Database:
         return database
 
     def _prepare(self, create: bool) -> None:
-        self._refuse_foreign()
         with _translated(f"opening {self.path}"):
             if self.value("select count(*) from sqlite_master") == 0:
                 if not create:
@@ -119,14 +119,6 @@ class Database:
             self.rows("pragma foreign_keys = off")
             self.rows("pragma cache_size = -65536")
         self._migrate()
-
-    def _refuse_foreign(self) -> None:
-        with _translated(f"opening {self.path}"):
-            tables = self.value("select count(*) from sqlite_master")
-            if tables and self.value("pragma application_id") != APPLICATION_ID:
-                raise Config(
-                    f"{self.path} is a SQLite database of another program; choose another with --db"
-                )
 
     def _migrate(self) -> None:
         db = sqlite_utils.Database(self._conn, recursive_triggers=False, execute_plugins=False)
@@ -298,6 +290,22 @@ def refuse_impossible(path: Path, create: bool) -> None:
         raise Config(f"cannot read {path}: {error.strerror}") from error
     if not create:
         raise _missing(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises Config for a database of another program, and leaves it as it is."""
+    if not path.exists():
+        return
+    # Read-only, because closing the last connection that may write would fold a foreign WAL in; and
+    # where there is none, immutable, because even a reader would leave an empty one behind.
+    how = "mode=ro" if _beside(path, "wal").exists() else "mode=ro&immutable=1"
+    with _translated(f"opening {path}"):
+        conn = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)
+        with contextlib.closing(conn):
+            (tables,) = conn.execute("select count(*) from sqlite_master").fetchone()
+            (found,) = conn.execute("pragma application_id").fetchone()
+    if tables and found != APPLICATION_ID:
+        raise Config(f"{path} is a SQLite database of another program; choose another with --db")
 
 
 def _missing(path: Path) -> DatabaseMissing:

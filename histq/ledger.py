@@ -43,7 +43,8 @@ def covered(window: Window, times: Sequence[int], interval: Interval) -> list[Wi
 
     Without a grid that is the whole window.
     """
-    if not interval.gridded or set(map(sub, times[1:], times)) == {interval.step_ms}:
+    in_a_row = interval.name != "1M" and set(map(sub, times[1:], times)) == {interval.step_ms}
+    if not interval.gridded or in_a_row:
         first, last = times[0], times[-1]
         runs = (
             [Window(interval.floor(first), interval.next(last))] if interval.gridded else [window]
@@ -61,7 +62,7 @@ def covered(window: Window, times: Sequence[int], interval: Interval) -> list[Wi
     if first_run.start < window.start or not interval.slots(window.start, first_run.start):
         runs[0] = first_run = Window(window.start, first_run.end)
         last_run = runs[-1]
-    if window.end < last_run.end or not interval.slots(last_run.end, window.end):
+    if window.end < last_run.end:
         runs[-1] = Window(last_run.start, window.end)
     return runs
 

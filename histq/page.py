@@ -26,6 +26,9 @@ Flat = list[Number]
 # be an hour off while the candle is right; microseconds as milliseconds are off by millennia.
 FUTURE_SLACK_MS = DAY_MS
 
+MOST = 2**63 - 1
+"""The largest whole number that a database holds."""
+
 _VERSION = 1
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, Flat]).decode
@@ -96,9 +99,11 @@ def from_json(text: str) -> bytes:
         if "packed" in shown:
             return base64.b64decode(shown["packed"], validate=True)
         flat = [_number(candle.get(name)) for candle in shown["candles"] for name in FIELDS]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        body = pack(flat)
+        unpack(body)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Poison(f"letter holds no candles: {error}") from error
-    return pack(flat)
+    return body
 
 
 def _number(value: int | float | str | None) -> Number:
@@ -118,6 +123,8 @@ def fault(candle: Candle, now: int) -> str | None:
             return f"{name} is not finite"
         if value is not None and value < 0:
             return f"{name} is negative"
+    if any(type(value) is int and value > MOST for value in astuple(candle)):
+        return "a number is larger than a table can hold"
     if not all(type(value) in (int, type(None)) for value in (candle.trades, candle.close_time)):
         return "trades or close time is no whole number"
     if candle.high is not None and candle.low is not None and candle.high < candle.low:
@@ -174,7 +181,7 @@ def _sound(flat: Flat, now: int) -> bool:
     for i in (*_MEASURES, FIELDS.index("close_time")):
         # One NaN or infinity makes the sum one; only then is min() safe to trust.
         if (values := present[i]) is not None and not (
-            math.isfinite(sum(values)) and min(values) >= 0
+            math.isfinite(sum(values)) and min(values) >= 0 and max(values) <= MOST
         ):
             return False
     return _ordered(*(present[i] for i in _PRICES))
@@ -239,4 +246,8 @@ def contradicts(first: Candle, later: Candle) -> bool:
 def changed(first: Candle, later: Candle) -> dict[str, tuple[Number, Number]]:
     """Where `later` says another value, as (first, later). Equal means equal doubles."""
     pairs = zip(FIELDS, astuple(first), astuple(later), strict=True)
-    return {name: (old, new) for name, old, new in pairs if new is not None and new != old}
+    return {name: (old, new) for name, old, new in pairs if new is not None and _differ(old, new)}
+
+
+def _differ(old: Number, new: Number) -> bool:
+    return old is None or new is None or float(old) != float(new)

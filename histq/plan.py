@@ -94,12 +94,13 @@ def _minus(window: Window, known: Sequence[Span]) -> list[Window]:
 def pages(
     windows: Iterable[Window], interval: Interval, page_slots: int, reach: int | None = None
 ) -> list[Window]:
-    """The windows cut into requests of at most `page_slots`, each beginning and ending on the grid.
+    """The windows cut into requests of at most `page_slots`, each ending on the grid.
 
     Cut at `reach` too, the earliest instant that the provider's plan serves: what lies before it
     may be refused, and must not take what lies after it along.
     """
     cut: list[Window] = []
+    reach = None if reach is None else interval.ceil(reach)
     for window in windows:
         parts = [window]
         if reach is not None and window.start < reach < window.end:

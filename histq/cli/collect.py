@@ -200,15 +200,4 @@ def _finish(session: "Session", exit_code: int, report: object, shown: object) -
         session.out.print(shown)
     elif exit_code in SHOWN_ON:
         session.document(report)
-    else:
-        for line in _errors(report):
-            session.err.print(f"histq: {line}", markup=False, soft_wrap=True)
     raise typer.Exit(exit_code)
-
-
-def _errors(report: object) -> list[str]:
-    from histq.pipeline.reports import FetchReport, SyncReport
-
-    fetched = report.fetch if isinstance(report, SyncReport) else report
-    assert isinstance(fetched, FetchReport), "only a fetch ends with a usage or a settings error"
-    return list(dict.fromkeys(failure.error for failure in fetched.failures))

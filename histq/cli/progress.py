@@ -74,7 +74,8 @@ class Display:
         self._say(f"{source}: retrying in {wait_s:.1f} s: {why}")
 
     def failed(self, source: str, why: str) -> None:
-        self._say(f"{source}: {why}" if not why.startswith(source) else why)
+        line = why if why.startswith(source) else f"{source}: {why}"
+        self._console.print(f"histq: {line}", style="red", markup=False, soft_wrap=True)
 
     def waiting(self, why: str) -> None:
         self._say(why)

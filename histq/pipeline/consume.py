@@ -172,7 +172,9 @@ class _Worker:
                 self._shared.report.left = depth.messages
             return True
         if depth.messages:
-            self._job.watcher.idle(_waiting_for(depth.delayed, depth.leased))
+            due_at = backends.queue.next_due_at()
+            wait_s = max(0, (due_at or 0) - self._job.clock()) / 1000
+            self._job.watcher.idle(_waiting_for(depth.delayed, depth.leased, wait_s))
         self._job.stop.wait(IDLE_POLL_S)
         return False
 
@@ -255,12 +257,13 @@ def _partial(messages: Sequence[Message], settings: QueueSettings) -> bool:
     return len(messages) < settings.batch_size and points < settings.batch_points
 
 
-def _waiting_for(delayed: int, leased: int) -> str:
+def _waiting_for(delayed: int, leased: int, wait_s: float) -> str:
     parts = [
         f"{delayed} delayed" if delayed else "",
         f"{leased} leased elsewhere" if leased else "",
     ]
-    return f"waiting for messages: {', '.join(filter(None, parts))}"
+    what = ", ".join(filter(None, parts))
+    return f"waiting for messages: {what}; the next comes back in {wait_s:.0f} s at the latest"
 
 
 def _screen(message: Message, now: int) -> _Screened:

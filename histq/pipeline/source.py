@@ -191,15 +191,14 @@ class SourceWork:
         before = self._spans(target.series)
         until = closed_until(interval, now, target.provider.publish_delay_ms(interval))
         windows = wanted(self._job.wish, before, interval, until)
+        reach = target.provider.reach(interval, plan_of(self._settings), now)
+        if self._job.wish.start is None and reach is not None:
+            # Nobody asked for what the plan does not serve, so that is no failure.
+            windows = [Window(max(reach, w.start), w.end) for w in windows if reach < w.end]
         if not self._job.wish.refetch:
             confirm_after_ms = self._confirm_after_ms
             windows = missing(windows, before, now, confirm_after_ms)
-        cut = pages(
-            windows,
-            interval,
-            target.provider.page_slots(interval),
-            target.provider.reach(interval, plan_of(self._settings), now),
-        )
+        cut = pages(windows, interval, target.provider.page_slots(interval), reach)
         self._job.watcher.planned(target.series, sum(interval.slots(*window) for window in cut))
         return _Plan(target, cut, before)
 

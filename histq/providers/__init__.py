@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
+import msgspec
+
 from histq.errors import Permanent, Throttled, Transient
 from histq.model import Candle, Interval, Market, Series, Token, Window
 
 EXCERPT_CHARS: Final = 160
+UNREADABLE: Final = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
+"""What decoding and converting a body may raise when it is none."""
 
 
 class Defaults(NamedTuple):
@@ -172,7 +176,7 @@ def json_object(body: bytes) -> dict[str, object]:
     """The JSON object in the body; empty where it holds none."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -186,8 +190,6 @@ def split_symbol(symbol: str) -> tuple[str, str] | None:
         "USDT",
         "USDC",
         "FDUSD",
-        "TUSD",
-        "BUSD",
         "USD",
         "EUR",
         "TRY",

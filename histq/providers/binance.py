@@ -14,6 +14,7 @@ import msgspec
 from histq.errors import Misshapen, Permanent, Refused, Throttled, Transient, UnknownMarket
 from histq.model import Candle, Interval, Market, Token
 from histq.providers import (
+    UNREADABLE,
     Ask,
     Defaults,
     Reply,
@@ -121,7 +122,7 @@ class Binance:
     def parse(self, body: bytes, ask: Ask) -> list[Candle]:
         try:
             candles = [_candle(row, ask.interval) for row in _decode(body)]
-        except (msgspec.DecodeError, ValueError) as error:
+        except UNREADABLE as error:
             raise Misshapen(f"{ask}: no candles in the answer: {error}", body) from error
         for candle in candles:
             if not ask.window.start <= candle.timestamp < ask.window.end:

@@ -21,6 +21,7 @@ import msgspec
 from histq.errors import Credentials, Misshapen, Permanent, Throttled, UnknownMarket
 from histq.model import DAY_MS, HOUR_MS, MINUTE_MS, SPOT, Candle, Interval, Market, Token
 from histq.providers import (
+    UNREADABLE,
     Ask,
     Coin,
     Defaults,
@@ -98,6 +99,8 @@ class CoinGecko:
             return interval.next(interval.ceil(now - longest))
         if plan == "paid":
             return None
+        if interval.name == SPOT:
+            return interval.ceil(now - FREE_DAYS * DAY_MS)
         return now - now % DAY_MS - FREE_DAYS * DAY_MS
 
     def publish_delay_ms(self, interval: Interval) -> int:
@@ -124,15 +127,28 @@ class CoinGecko:
                     f"{coin}/market_chart", {**_DOLLARS, "days": days, "interval": "daily"}
                 )
             case "spot":
-                since = min(start, end - SPOT_LEAST_MS)
-                span = {"from": since // 1000, "to": -(-end // 1000)}
-                return Request(f"{coin}/market_chart/range", {**_DOLLARS, **span})
+                return Request(f"{coin}/market_chart/range", {**_DOLLARS, **self._span(ask)})
             case name:
                 choices = _OHLC_DAYS[name]
+                reach = self.reach(ask.interval, ask.plan, ask.now)
+                if reach is not None and end <= reach:
+                    raise Permanent(
+                        f"{ask}: CoinGecko serves {name} candles of the last {choices[-1]} days"
+                        " only; ask for 1d, which reaches further back"
+                    )
                 reaching = (
                     d for d in choices if ask.now - d * DAY_MS + ask.interval.step_ms <= start
                 )
                 return Request(f"{coin}/ohlc", {**_DOLLARS, "days": next(reaching, choices[-1])})
+
+    def _span(self, ask: Ask) -> dict[str, str | int]:
+        """Seconds, long enough for hourly samples, and not further back than the plan reaches."""
+        start, end = ask.window
+        since = min(start, end - SPOT_LEAST_MS)
+        reach = self.reach(ask.interval, ask.plan, ask.now)
+        if reach is not None and since < reach:
+            since = min(start, reach)
+        return {"from": since // 1000, "to": -(-max(end, since + SPOT_LEAST_MS) // 1000)}
 
     def check(self, reply: Reply, ask: Ask) -> None:
         said = f"{ask}: HTTP {reply.status} {excerpt(reply.body)}"
@@ -172,7 +188,7 @@ class CoinGecko:
                     candles = _samples(_decode_chart(body).prices)
                 case _:
                     candles = _candles(_decode_ohlc(body), ask.interval)
-        except (msgspec.DecodeError, ValueError) as error:
+        except UNREADABLE as error:
             raise Misshapen(f"{ask}: no prices in the answer: {error}", body) from error
         return [c for c in candles if ask.window.start <= c.timestamp < ask.window.end]
 
@@ -182,7 +198,7 @@ class CoinGecko:
     def found(self, body: bytes, ticker: str, ask: Ask) -> list[Coin]:
         try:
             coins = _decode_coins(body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise Misshapen(f"{ask}: no list of coins in the answer: {error}", body) from error
         return [Coin(c.id, c.symbol, c.name) for c in coins if c.symbol.lower() == ticker.lower()]
 

@@ -14,6 +14,7 @@ import msgspec
 from histq.errors import Credentials, Misshapen, Permanent, Throttled, UnknownMarket
 from histq.model import Candle, Interval, Market, Token
 from histq.providers import (
+    UNREADABLE,
     Ask,
     Defaults,
     Reply,
@@ -112,7 +113,7 @@ class CryptoCompare:
             raise Credentials(f"{ask.series}: CryptoCompare asks for another key; {KEY_HINT}")
         if _before_history(reply, trouble):
             return
-        if answer.get("Response") != "Error":
+        if answer.get("Response") != "Error" or reply.status == 429 or reply.status >= 500:
             check_status(reply, ask)
             return
         said = f"{ask}: {answer.get('Message') or excerpt(reply.body)}"
@@ -132,7 +133,7 @@ class CryptoCompare:
     def parse(self, body: bytes, ask: Ask) -> list[Candle]:
         try:
             data = _decode(body).data
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise Misshapen(f"{ask}: no candles in the answer: {error}", body) from error
         rows = data if isinstance(data, list) else data.rows
         candles = (_candle(row) for row in rows if not _blank(row))

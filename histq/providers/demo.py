@@ -9,7 +9,7 @@ import msgspec
 
 from histq.errors import Misshapen
 from histq.model import Candle, Interval, Market, Token
-from histq.providers import Ask, Defaults, Reply, Request, check_status
+from histq.providers import UNREADABLE, Ask, Defaults, Reply, Request, check_status
 
 PAGE_LIMIT: Final = 1000
 
@@ -71,9 +71,10 @@ class Demo:
 
     def parse(self, body: bytes, ask: Ask) -> list[Candle]:
         try:
-            return [Candle(*row) for row in _decode(body).candles]
-        except msgspec.DecodeError as error:
+            candles = [Candle(*row) for row in _decode(body).candles]
+        except UNREADABLE as error:
             raise Misshapen(f"{ask}: no candles in the answer: {error}", body) from error
+        return [c for c in candles if ask.window.start <= c.timestamp < ask.window.end]
 
 
 PROVIDER = Demo()

@@ -9,13 +9,22 @@ from typing import Final
 from histq.db import Database, Row
 from histq.errors import LeaseLost
 from histq.host import Clock, is_dead, wall_clock
-from histq.model import DeadLetter, Depth, Draft, Kind, Message, Reason, Series, Window
+from histq.model import (
+    DeadLetter,
+    Depth,
+    Draft,
+    Kind,
+    Message,
+    Priority,
+    Reason,
+    Series,
+    Window,
+)
 from histq.page import as_json
 from histq.queues import ALONE_AFTER, DeadCount, backoff_s
 
-PRIORITIES: Final = (0, 1, 2)
 LOW_SHARE: Final = 8
-"""One lease in so many begins at the lowest priority, so that it is never starved."""
+"""One lease in so many begins with a lower priority, in turn, so that none is ever starved."""
 
 _MESSAGE = (
     'id, token, source, symbol, interval, start, "end", points, body, failures, deliveries,'
@@ -93,8 +102,9 @@ class SqliteQueue:
 
     def _due(self, now: int, limit: int) -> Iterator[Row]:
         """(id, points, leases that ended without a word) in the order of delivery."""
-        priorities = PRIORITIES[::-1] if self._leases % LOW_SHARE == 0 else PRIORITIES
-        for priority in priorities:
+        turn, rest = divmod(self._leases, LOW_SHARE)
+        first = Priority.HIGH if rest else (Priority.LOW, Priority.NORMAL)[turn % 2]
+        for priority in sorted(Priority, key=lambda priority: priority != first):
             # One range of the index a priority: with both in one statement, the delayed messages
             # of a priority would be walked through before the ready ones of the next.
             yield from self._db.rows(
@@ -251,10 +261,9 @@ class SqliteQueue:
         )
 
     def next_due_at(self) -> int | None:
-        found = [
-            self._db.value("select min(available_at) from messages where priority = ?", (priority,))
-            for priority in PRIORITIES
-        ]
+        now = self._clock()
+        sql = "select min(available_at) from messages where priority = ? and available_at > ?"
+        found = [self._db.value(sql, (priority, now)) for priority in Priority]
         return min((at for at in found if at is not None), default=None)
 
     def close(self) -> None:

@@ -147,6 +147,10 @@ class SqliteStore:
 
     def log_batch(self, run_id: int, batch: Batch) -> None:
         rate = batch.points / batch.elapsed_ms * 1000 if batch.elapsed_ms else 0.0
+        with self._db.transaction():
+            self._log_batch(run_id, batch, rate)
+
+    def _log_batch(self, run_id: int, batch: Batch, rate: float) -> None:
         self._db.change(
             "insert into ingestion_stats (run_id, at, source, messages, points, inserted,"
             " duplicates, revised, dead, elapsed_ms, points_per_s)"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from histq.config import load
-from histq.errors import Transient
+from histq.errors import Poison, Transient
 from histq.model import Candle, Draft, Series, Window
 from histq.page import Flat, flatten, pack
 from histq.pipeline import letters
@@ -166,19 +166,48 @@ def test_a_message_that_does_not_unpack_is_buried_whole_and_harms_no_neighbour(
     assert json.loads(letter.raw_data) == {"packed": "wSBubyBwYWdl"}
 
 
-def test_a_number_that_the_table_cannot_hold_is_buried_and_its_neighbours_are_stored(
+class PickyStore(SqliteStore):
+    """A store that cannot take one series."""
+
+    def write(self, series: Series, page: Flat) -> Written:
+        if series == ETH:
+            raise Poison("not in this table")
+        return super().write(series, page)
+
+
+class PickyOpener(Opener):
+    """Opens a healthy queue and that store."""
+
+    def open(self, *, create: bool) -> Backends:
+        opened = Opener(self.settings, self.owner).open(create=create)
+        return opened._replace(store=PickyStore(opened.database))
+
+
+def test_a_page_that_the_store_cannot_take_is_buried_and_its_neighbours_are_stored(
     opener: Opener, backends: Backends
 ) -> None:
-    huge = Candle(START, open=2.0, high=9.0, low=1.0, close=2.0, trades=2**63)
-    backends.queue.put([draft([candle(0)], slots=1), draft([huge], ETH, slots=1)])
+    backends.queue.put([draft([candle(0)], slots=1), draft([candle(0)], ETH, slots=1)])
     backends.queue.put([draft([candle(1)], slots=2)])
 
-    report = run(opener)
+    report = run(PickyOpener(*opener))
 
     assert closes(backends) == {0: 2.0, 1: 2.0}
     assert (report.inserted, report.dead) == (2, 1)
     (letter,) = backends.queue.letters()
     assert (letter.series, letter.reason) == (ETH, "permanent")
+    assert spans(backends, ETH) == [(0, 1, "dead")]
+
+
+def test_a_number_that_no_table_can_hold_is_a_bad_candle(
+    opener: Opener, backends: Backends
+) -> None:
+    huge = Candle(START, open=2.0, high=9.0, low=1.0, close=2.0, trades=2**63)
+    backends.queue.put([draft([huge, candle(1)], slots=2)])
+
+    report = run(opener)
+
+    assert closes(backends) == {1: 2.0}
+    assert (report.inserted, report.dead) == (1, 1)
 
 
 def test_a_message_whose_consumers_keep_dying_is_buried(opener: Opener, backends: Backends) -> None:
