@@ -11,6 +11,8 @@ create table series (
   points     integer not null default 0,    -- rows in prices
   first      integer,                       -- open time of the earliest stored candle
   last       integer,                       -- open time of the latest stored candle
+  off_grid   integer not null default 0,    -- 1 once a candle opened off the grid
+  doubled    integer not null default 0,    -- candles past the first of their slot
   created_at integer not null,
   unique (source, symbol, interval)
 ) strict;

@@ -17,11 +17,11 @@ from tenacity.wait import wait_exponential_jitter
 
 from histq import __version__
 from histq.budget import Budget
-from histq.config import SourceSettings, plan_of
 from histq.errors import Config, Stopped, Throttled, Transient
 from histq.host import Clock, wall_clock
 from histq.model import SPOT, Candle, Interval, Market, Series, Window, iso
 from histq.providers import Ask, Coin, Provider, Reply, Request, Searchable
+from histq.settings import SourceSettings, plan_of
 from histq.stop import Stop
 
 logger = logging.getLogger(__name__)

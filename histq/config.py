@@ -9,17 +9,16 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, get_args
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from histq import model
 from histq.db import packaged
 from histq.errors import Config, Usage
-from histq.model import Interval
 from histq.providers import providers
+from histq.settings import DatabaseSettings, Settings, SourceSettings
 
 FILE_NAME: Final = "histq.toml"
 ENVIRONMENT_PREFIX: Final = "HISTQ_"
@@ -29,117 +28,6 @@ OTHER_VARIABLES: Final = ("HISTQ_CONFIG", "HISTQ_STATE_DIR")
 
 Tree = dict[str, Any]
 Origins = dict[tuple[str, ...], str]
-
-_Seconds = Annotated[float, Field(ge=0)]
-_Count = Annotated[int, Field(ge=1)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DatabaseSettings(_Table):
-    path: Path = Path("histq.db")
-
-
-class QueueSettings(_Table):
-    url: str = ""
-    lease_s: Annotated[float, Field(ge=1)] = 60
-    max_retries: Annotated[int, Field(ge=0)] = 3
-    batch_size: _Count = 100
-    batch_points: _Count = 10_000
-    batch_seconds: _Seconds = 1
-    max_depth: _Count = 5_000_000
-    alert_depth: _Count = 10_000
-
-
-class StoreSettings(_Table):
-    url: str = ""
-
-
-class ConsumeSettings(_Table):
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 5
-    shutdown_seconds: _Seconds = 30
-
-
-class GapSettings(_Table):
-    confirm_after_s: _Seconds = 1800
-
-
-class SourceSettings(_Table):
-    enabled: bool
-    base_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
-    api_key: SecretStr = SecretStr("")
-    intervals: Annotated[list[str], Field(min_length=1)]
-    concurrency: Annotated[int, Field(ge=1, le=64)]
-    requests_per_minute: _Count
-    max_wait_s: _Seconds = 120
-    timeout_s: Annotated[float, Field(gt=0)] = 30
-    plan: str = ""
-
-    @property
-    def key(self) -> str:
-        return self.api_key.get_secret_value()
-
-
-class TokenSettings(_Table):
-    base: Annotated[str, Field(pattern=r"^[A-Z0-9]+$")]
-    quote: Annotated[str, Field(pattern=r"^[A-Z0-9]+$")] = "USDT"
-    coingecko_id: str = ""
-
-    @property
-    def token(self) -> model.Token:
-        return model.Token(self.base, self.quote, self.coingecko_id)
-
-
-DEFAULT_TOKENS: Final = (
-    ("BTC", "bitcoin"),
-    ("ETH", "ethereum"),
-    ("SOL", "solana"),
-    ("BNB", "binancecoin"),
-    ("XRP", "ripple"),
-    ("ADA", "cardano"),
-    ("DOGE", "dogecoin"),
-    ("TRX", "tron"),
-    ("AVAX", "avalanche-2"),
-    ("LINK", "chainlink"),
-    ("DOT", "polkadot"),
-    ("LTC", "litecoin"),
-    ("BCH", "bitcoin-cash"),
-)
-
-
-def _default_tokens() -> list[TokenSettings]:
-    return [TokenSettings(base=base, coingecko_id=coin) for base, coin in DEFAULT_TOKENS]
-
-
-class Settings(_Table):
-    """All settings, checked. Times are in seconds; see config.example.toml for each."""
-
-    database: DatabaseSettings = DatabaseSettings()
-    queue: QueueSettings = QueueSettings()
-    store: StoreSettings = StoreSettings()
-    consume: ConsumeSettings = ConsumeSettings()
-    gaps: GapSettings = GapSettings()
-    sources: dict[str, SourceSettings]
-    tokens: list[TokenSettings] = Field(default_factory=_default_tokens)
-
-    @model_validator(mode="after")
-    def _known_intervals_and_plans(self) -> Self:
-        for name, source in self.sources.items():
-            provider = providers()[name]
-            for interval in source.intervals:
-                if interval not in provider.intervals:
-                    raise ValueError(
-                        f"sources.{name}.intervals: {name} has no {interval!r};"
-                        f" it serves {', '.join(provider.intervals)}"
-                    )
-            plans = provider.defaults.plans or ("",)
-            if source.plan not in plans:
-                raise ValueError(
-                    f"sources.{name}.plan: {source.plan!r} is none of {', '.join(plans) or 'none'}"
-                )
-        return self
 
 
 class Loaded:
@@ -221,18 +109,18 @@ def load(
         _overlay(tree, origins, _read(path), str(path))
     _overlay(tree, origins, _from_environment(environ), "environment")
     _overlay(tree, origins, flags or {}, "flag")
-    settings = _validated(_with_source_defaults(tree), origins)
+    settings = _validated(_with_source_defaults(tree, origins), origins)
     if not settings.database.path.is_absolute():
         _place_database(settings, origins, local if local in files else None)
     return Loaded(settings, tree, origins, files)
 
 
 def _place_database(settings: Settings, origins: Origins, local: Path | None) -> None:
-    """A relative path from a file, or the default beside it, is relative to that file."""
+    """A relative path in a file is relative to that file; the default lies beside ./histq.toml."""
     origin = origins.get(("database", "path"))
-    if local is None or origin in ("environment", "flag"):
+    if origin in ("environment", "flag") or (origin is None and local is None):
         return
-    base = Path(origin).parent if origin else local.parent
+    base = local.parent if origin is None and local is not None else Path(origin or "").parent
     path = base / settings.database.path
     object.__setattr__(settings, "database", DatabaseSettings(path=path))
 
@@ -294,25 +182,27 @@ def _merge(tree: Tree, news: Tree) -> None:
 def leaves(
     tree: Mapping[str, Any], above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every (path, value) that is no table."""
+    """Every (path, value) that is no table; an empty table is a leaf named "" of itself."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from leaves(value, (*above, key))
+            yield from leaves(value, (*above, key)) if value else [((*above, key, ""), value)]
         else:
             yield (*above, key), value
 
 
-def _with_source_defaults(tree: Tree) -> Tree:
+def _with_source_defaults(tree: Tree, origins: Origins) -> Tree:
     sources = tree.get("sources", {})
     if not isinstance(sources, dict):
-        raise Config("sources must be a table: [sources.binance]")
+        origin = origins_of(origins, ("sources",))
+        raise Config(f"{origin}: sources must be a table: [sources.binance]")
     filled: Tree = {}
     for name, provider in providers().items():
         defaults = provider.defaults._asdict()
         plans = defaults.pop("plans")
         own = sources.get(name, {})
         if not isinstance(own, dict):
-            raise Config(f"sources.{name} must be a table: [sources.{name}]")
+            origin = origins_of(origins, ("sources", name))
+            raise Config(f"{origin}: sources.{name} must be a table: [sources.{name}]")
         filled[name] = {**defaults, "plan": plans[0] if plans else "", **own}
     unknown = {name: value for name, value in sources.items() if name not in filled}
     return {**tree, "sources": {**filled, **unknown}}
@@ -324,9 +214,30 @@ def _validated(tree: Tree, origins: Origins) -> Settings:
             origin = origins_of(origins, ("sources", name))
             raise Config(f"{origin}: no source {name!r}{_nearest(name, providers())}")
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(tree)
     except ValidationError as error:
-        raise Config("; ".join(_told(found, origins) for found in error.errors())) from error
+        told = "; ".join(_told(found, origins) for found in error.errors())
+        raise Config(told) from None  # pydantic's own text shows values, and one may be a key
+    for name, source in settings.sources.items():
+        _refuse_unknown(name, source, origins)
+    return settings
+
+
+def _refuse_unknown(name: str, source: SourceSettings, origins: Origins) -> None:
+    """Raises Config for an interval or a plan that the provider does not have."""
+    provider = providers()[name]
+    for interval in source.intervals:
+        if interval not in provider.intervals:
+            origin = origins_of(origins, ("sources", name, "intervals"))
+            raise Config(
+                f"{origin}: sources.{name}.intervals: {name} has no {interval!r}; it serves"
+                f" {', '.join(provider.intervals)}"
+            )
+    plans = provider.defaults.plans or ("",)
+    if source.plan not in plans:
+        origin = origins_of(origins, ("sources", name, "plan"))
+        known = ", ".join(filter(None, plans)) or "no plans"
+        raise Config(f"{origin}: sources.{name}.plan: {source.plan!r} is none of {known}")
 
 
 def origins_of(origins: Origins, path: tuple[str, ...]) -> str:
@@ -353,18 +264,14 @@ def _told(found: ErrorDetails, origins: Origins) -> str:
 
 
 def _known_keys(above: tuple[str, ...]) -> list[str]:
+    """The keys of the table at that path; below `sources` and `tokens` that of an entry."""
     table: type[BaseModel] = Settings
-    tables: dict[str, type[BaseModel]] = {
-        "database": DatabaseSettings,
-        "queue": QueueSettings,
-        "store": StoreSettings,
-        "consume": ConsumeSettings,
-        "gaps": GapSettings,
-        "sources": SourceSettings,
-        "tokens": TokenSettings,
-    }
     if above:
-        table = tables[above[0]]
+        annotation = Settings.model_fields[above[0]].annotation
+        entry = get_args(annotation)[-1:] or (annotation,)
+        assert isinstance(entry[0], type)
+        assert issubclass(entry[0], BaseModel)
+        table = entry[0]
     return list(table.model_fields)
 
 
@@ -380,14 +287,3 @@ def source_settings(settings: Settings, name: str) -> SourceSettings:
     if name not in settings.sources:
         raise Usage(f"no source {name!r}{_nearest(name, settings.sources)}")
     return settings.sources[name]
-
-
-def plan_of(settings: SourceSettings) -> str:
-    """The plan in force: `auto` is demo with a key, keyless without one."""
-    if settings.plan == "auto":
-        return "demo" if settings.key else "keyless"
-    return settings.plan
-
-
-def intervals_of(source: SourceSettings) -> list[Interval]:
-    return [Interval(name) for name in source.intervals]

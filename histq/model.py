@@ -1,6 +1,7 @@
 """The nouns: intervals, candles, series, windows, spans, messages. No I/O and no clock."""
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple, Self
@@ -66,6 +67,12 @@ class Interval:
         """The first open time that is not before `instant`."""
         floor = self.floor(instant)
         return floor if floor == instant else self.next(floor)
+
+    def holds(self, times: Sequence[int]) -> bool:
+        """Whether all of them are open times of the grid; trivially so where there is none."""
+        if self.name in ("1w", "1M"):
+            return all(time == self.floor(time) for time in times)
+        return not self.gridded or not any(map(self.step_ms.__rmod__, times))
 
     def next(self, open_time: int, slots: int = 1) -> int:
         """The open time `slots` after the one of the slot that holds `open_time`."""

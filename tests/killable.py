@@ -43,7 +43,7 @@ class Killable:
     def run(
         self, *arguments: str, cwd: Path, at: int = 0, kind: str = "", after_s: float = 0
     ) -> Death:
-        """Runs histq, to be killed before its n-th write (of a kind), or after a time; 0 for not."""
+        """Runs histq, to be killed before its n-th write (of a kind), or after a time."""
         order = {"argv": arguments, "cwd": str(cwd), "at": at, "kind": kind, "after_s": after_s}
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -3,10 +3,10 @@
 from collections import Counter
 from urllib.parse import urlsplit
 
-from histq.config import Settings, plan_of
 from histq.db import refuse_impossible
 from histq.errors import Config
 from histq.providers import providers
+from histq.settings import Settings, plan_of
 
 
 def problems(settings: Settings) -> list[str]:

@@ -117,8 +117,8 @@ def sources(
     """The sources, what they serve and how they are set up."""
     from histq.cli import render
     from histq.cli.session import Session
-    from histq.config import plan_of
     from histq.providers import providers
+    from histq.settings import plan_of
 
     session = Session("sources", file=config, json=json, quiet=quiet, verbose=verbose)
     found: list[dict[str, object]] = []

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from histq.config import Settings
 from histq.db import LOCK_TIMEOUT_S, Database
 from histq.queues import Queue, open_queue
+from histq.settings import Settings
 from histq.stores import Store, open_store
 
 

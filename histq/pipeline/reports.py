@@ -85,6 +85,12 @@ class ConsumeReport(msgspec.Struct):
         return INCOMPLETE if self.dead or self.left else 0
 
 
+def add(total: ConsumeReport, more: ConsumeReport) -> None:
+    """Adds the figures of `more` to `total`."""
+    for name in ConsumeReport.__struct_fields__:
+        setattr(total, name, getattr(total, name) + getattr(more, name))
+
+
 class SyncReport(msgspec.Struct):
     fetch: FetchReport
     consume: ConsumeReport

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from histq.client import Answer, Client, open_client
-from histq.config import plan_of
 from histq.errors import (
     Credentials,
     DatabaseMissing,
@@ -39,6 +38,7 @@ from histq.pipeline.runs import RunLog
 from histq.pipeline.targets import Target
 from histq.plan import Wish, closed_until, missing, pages, wanted
 from histq.providers import Ask
+from histq.settings import plan_of
 from histq.stop import Stop
 
 logger = logging.getLogger(__name__)

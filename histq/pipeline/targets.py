@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from histq.config import Settings, SourceSettings, source_settings
+from histq.config import source_settings
 from histq.errors import Config, Credentials, Usage
 from histq.model import Interval, Market, Series, Token
 from histq.pipeline.reports import Skipped
 from histq.providers import Provider, providers
+from histq.settings import Settings, SourceSettings
 
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,20}(/[A-Z0-9]{1,20})?")
 

@@ -33,18 +33,38 @@ class SqliteStore:
         if not page:
             return Written(0, 0, 0)
         with self._db.transaction():
-            series_id = self._register(series)
+            series_id, off_grid = self._register(series)
+            interval, times = Interval(series.interval), timestamps(page)
+            off_grid = off_grid or not interval.holds(times)
+            doubled = self._doubled(series_id, interval, times) if off_grid else 0
             inserted = self._insert(series_id, page)
             total = len(page) // WIDTH
             revised = self._revisions(series_id, page) if inserted < total else 0
-            times = timestamps(page)
+            if off_grid:
+                doubled = self._doubled(series_id, interval, times) - doubled
             self._db.change(
                 "update series set points = points + :inserted,"
                 " first = min(coalesce(first, :first), :first),"
-                " last = max(coalesce(last, :last), :last) where id = :id",
-                {"inserted": inserted, "first": min(times), "last": max(times), "id": series_id},
+                " last = max(coalesce(last, :last), :last),"
+                " off_grid = :off_grid, doubled = doubled + :doubled where id = :id",
+                {
+                    "inserted": inserted,
+                    "first": min(times),
+                    "last": max(times),
+                    "off_grid": off_grid,
+                    "doubled": doubled,
+                    "id": series_id,
+                },
             )
         return Written(inserted, total - inserted, revised)
+
+    def _doubled(self, series_id: int, interval: Interval, times: Sequence[int]) -> int:
+        """Stored candles past the first of their slot, in the slots that `times` span."""
+        found = self._db.rows(
+            "select timestamp from prices where series_id = ? and timestamp >= ? and timestamp < ?",
+            (series_id, interval.floor(min(times)), interval.next(max(times))),
+        )
+        return len(found) - len({interval.floor(time) for (time,) in found})
 
     def _insert(self, series_id: int, page: Flat) -> int:
         inserted = 0
@@ -70,7 +90,7 @@ class SqliteStore:
 
     def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
         with self._db.transaction():
-            self._record_revisions(self._register(series), pairs)
+            self._record_revisions(self._register(series)[0], pairs)
 
     def _record_revisions(self, series_id: int, pairs: Sequence[tuple[Candle, Candle]]) -> int:
         revised = 0
@@ -110,7 +130,7 @@ class SqliteStore:
         if not news:
             return
         with self._db.transaction():
-            series_id = self._register(series)
+            series_id, _ = self._register(series)
             start, end = min(span.start for span in news), max(span.end for span in news)
             # Neighbours that only touch are read too: they may merge. A span's end is not in the
             # key, so the one that reaches into the stretch is looked up from its start.
@@ -134,16 +154,18 @@ class SqliteStore:
                     (series_id, *span),
                 )
 
-    def _register(self, series: Series) -> int:
+    def _register(self, series: Series) -> tuple[int, bool]:
+        """The series' id, and whether it has candles off the grid."""
         self._db.change(
             "insert into series (source, symbol, interval, created_at) values (?, ?, ?, ?)"
             " on conflict (source, symbol, interval) do nothing",
             (*series, self._clock()),
         )
-        found: int = self._db.value(
-            "select id from series where source = ? and symbol = ? and interval = ?", series
+        ((series_id, off_grid),) = self._db.rows(
+            "select id, off_grid from series where source = ? and symbol = ? and interval = ?",
+            series,
         )
-        return found
+        return series_id, bool(off_grid)
 
     def log_batch(self, run_id: int, batch: Batch) -> None:
         rate = batch.points / batch.elapsed_ms * 1000 if batch.elapsed_ms else 0.0
@@ -174,7 +196,7 @@ class SqliteStore:
 
     def coverage(self) -> list[SeriesStats]:
         found = self._db.rows(
-            "select id, source, symbol, interval, points, first, last from series"
+            "select id, source, symbol, interval, points, first, last, doubled from series"
             " order by source, symbol, interval"
         )
         return [self._series_stats(*row) for row in found]
@@ -188,12 +210,14 @@ class SqliteStore:
         points: int,
         first: int | None,
         last: int | None,
+        doubled: int,
     ) -> SeriesStats:
         interval = Interval(name)
         missing = None
         if interval.gridded and first is not None and last is not None:
             slots = interval.slots(interval.floor(first), interval.next(last))
-            missing = max(0, slots - points - self._accepted(series_id, interval, first, last))
+            filled = points - doubled
+            missing = max(0, slots - filled - self._accepted(series_id, interval, first, last))
         failed = self._db.value(
             "select count(*) from spans where series_id = ? and state = ?",
             (series_id, State.FAILED),

@@ -12,9 +12,10 @@ from histq.model import Candle, Draft, Series, Window
 from histq.page import Flat, flatten, pack
 from histq.pipeline import letters
 from histq.pipeline.backends import Backends, Opener
-from histq.pipeline.consume import MAX_KILLED, ConsumeJob, consume
+from histq.pipeline.consume import ConsumeJob, consume
 from histq.pipeline.reports import ConsumeReport
 from histq.pipeline.runs import RunLog
+from histq.pipeline.settle import MAX_KILLED
 from histq.stop import Stop
 from histq.stores import Written
 from histq.stores.sqlite import SqliteStore

@@ -1,0 +1,172 @@
+"""One batch of messages: screen, drop repeats, store, bury, acknowledge.
+
+Everything that a batch changes, prices, ledger, dead letters, acknowledgement, is one transaction,
+fenced by the lease: whoever lost it changes nothing.
+"""
+
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from histq.errors import Poison
+from histq.ledger import covered
+from histq.model import (
+    WIDTH,
+    Candle,
+    DeadLetter,
+    Interval,
+    Message,
+    Reason,
+    Series,
+    Span,
+    State,
+    Window,
+)
+from histq.page import Fault, Flat, distinct, screen, timestamps, unpack
+from histq.pipeline.backends import Backends
+from histq.pipeline.letters import candle_letter
+from histq.pipeline.reports import ConsumeReport, add
+from histq.pipeline.runs import RunLog
+from histq.stores import Batch
+
+MAX_KILLED: Final = 20
+"""Consumers that ended without a word while they held a message; it is a dead letter then."""
+
+LAST_INSTANT: Final = 2**63 - 2
+"""As late as a table can say."""
+
+
+class _Screened(NamedTuple):
+    """A message and what is to be done with it."""
+
+    message: Message
+    page: Flat
+    faults: list[Fault]
+    times: list[int]  # of all its candles, the bad ones too, ascending
+    broken: str = ""  # why the whole message cannot be stored
+
+
+def store(backends: Backends, runs: RunLog, messages: Sequence[Message], now: int) -> ConsumeReport:
+    """What became of the batch, all or nothing. Raises LeaseLost, and what the store raises."""
+    began = time.perf_counter()
+    run_id = runs.begin(backends.store)
+    screened = [_screen(message, now) for message in messages]
+    by_source: list[tuple[str, ConsumeReport]] = []
+    with backends.queue.transaction(), backends.store.transaction():
+        backends.queue.ack([item.message for item in screened if not item.broken])
+        for source, items in groupby(sorted(screened, key=_place), key=_source):
+            report = ConsumeReport()
+            for series, own in groupby(items, key=_series):
+                add(report, _store_series(backends, series, list(own), now))
+            by_source.append((source, report))
+        total = ConsumeReport()
+        for _, report in by_source:
+            add(total, report)
+        elapsed_ms = (time.perf_counter() - began) * 1000
+        for source, report in by_source:
+            share = elapsed_ms * report.points / max(total.points, 1)
+            backends.store.log_batch(run_id, _batch(source, report, share))
+    return total
+
+
+def _screen(message: Message, now: int) -> _Screened:
+    killed = message.deliveries - message.failures - 1
+    if killed >= MAX_KILLED:
+        broken = f"{killed} consumers in a row ended without a word while they held it"
+        return _Screened(message, [], [], [], broken)
+    try:
+        flat = unpack(message.body)
+    except Poison as error:
+        return _Screened(message, [], [], [], str(error))
+    page, faults = screen(flat, now)
+    start, end = message.window
+    times = sorted({t for t in timestamps(flat) if type(t) is int and start <= t < end})
+    return _Screened(message, page, faults, times)
+
+
+def _place(item: _Screened) -> tuple[Series, int]:
+    """By series, then in the order of arrival: the first to say a timestamp keeps it."""
+    return item.message.series, item.message.id
+
+
+_series = attrgetter("message.series")
+_source = attrgetter("message.series.source")
+
+
+def _store_series(
+    backends: Backends, series: Series, items: Sequence[_Screened], now: int
+) -> ConsumeReport:
+    report = ConsumeReport(messages=len(items))
+    pages, differing, dropped = distinct([item.page for item in items])
+    for item, page in zip(items, pages, strict=True):
+        points = (
+            item.message.points if item.broken else (len(item.page) // WIDTH + len(item.faults))
+        )
+        dead = points if item.broken else len(item.faults)
+        written = backends.store.write(series, page)
+        report.points += points
+        report.dead += dead
+        report.inserted += written.inserted
+        report.duplicates_stored += written.duplicates
+        report.revised += written.revised
+        _bury(backends, item, now)
+        backends.store.record(series, _spans(item))
+    backends.store.revise(series, differing)
+    report.revised += len(differing)
+    report.duplicates_in_batch = dropped
+    report.duplicates = dropped + report.duplicates_stored
+    report.unique = report.points - report.dead - dropped
+    return report
+
+
+def _bury(backends: Backends, item: _Screened, now: int) -> None:
+    if item.broken:
+        reason = Reason.EXHAUSTED if item.message.deliveries > MAX_KILLED else Reason.POISON
+        backends.queue.bury(item.message, reason, item.broken)
+    letters: list[DeadLetter] = [
+        candle_letter(item.message, fault, _slot(item.message, fault.candle), now)
+        for fault in item.faults
+    ]
+    if letters:
+        backends.queue.keep(letters)
+
+
+def _spans(item: _Screened) -> list[Span]:
+    """What the ledger says of the message's window from now on."""
+    message = item.message
+    if item.broken:
+        return [Span(*message.window, State.DEAD, reason=item.broken)]
+    interval = Interval(message.series.interval)
+    runs = covered(message.window, item.times, interval) if item.times else []
+    stored = set(timestamps(item.page))
+    dead = [
+        Span(*_slot(message, fault.candle), State.DEAD, reason=fault.why)
+        for fault in item.faults
+        if fault.candle.timestamp in item.times and fault.candle.timestamp not in stored
+    ]
+    return [*(Span(*run, State.STORED) for run in runs), *dead]
+
+
+def _slot(message: Message, candle: Candle) -> Window:
+    """The candle's slot, as far as it lies in the message's window; else its own instant."""
+    start, end = message.window
+    time = candle.timestamp if type(candle.timestamp) is int else start
+    interval = Interval(message.series.interval)
+    if not interval.gridded or not start <= time < end:
+        return Window(min(time, LAST_INSTANT), min(time, LAST_INSTANT) + 1)
+    return Window(max(start, interval.floor(time)), min(end, interval.next(time)))
+
+
+def _batch(source: str, report: ConsumeReport, elapsed_ms: float) -> Batch:
+    return Batch(
+        source=source,
+        messages=report.messages,
+        points=report.points,
+        inserted=report.inserted,
+        duplicates=report.duplicates,
+        revised=report.revised,
+        dead=report.dead,
+        elapsed_ms=elapsed_ms,
+    )

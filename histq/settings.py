@@ -1,0 +1,118 @@
+"""Every setting with its type, unit and default; what each means stands in config.example.toml."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from histq import model
+
+_Seconds = Annotated[float, Field(ge=0)]
+_Count = Annotated[int, Field(ge=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Table):
+    path: Path = Path("histq.db")
+
+
+class QueueSettings(_Table):
+    url: str = ""
+    lease_s: Annotated[float, Field(ge=1)] = 60
+    max_retries: Annotated[int, Field(ge=0)] = 3
+    batch_size: _Count = 100
+    batch_points: _Count = 10_000
+    batch_seconds: _Seconds = 1
+    max_depth: _Count = 5_000_000
+    alert_depth: _Count = 10_000
+
+
+class StoreSettings(_Table):
+    url: str = ""
+
+
+class ConsumeSettings(_Table):
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 5
+    shutdown_seconds: _Seconds = 30
+
+
+class GapSettings(_Table):
+    confirm_after_s: _Seconds = 1800
+
+
+class SourceSettings(_Table):
+    enabled: bool
+    base_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+    api_key: SecretStr = SecretStr("")
+    intervals: Annotated[list[str], Field(min_length=1)]
+    concurrency: Annotated[int, Field(ge=1, le=64)]
+    requests_per_minute: _Count
+    max_wait_s: _Seconds = 120
+    timeout_s: Annotated[float, Field(gt=0)] = 30
+    plan: str = ""
+
+    @field_validator("api_key")
+    @classmethod
+    def _one_word(cls, value: SecretStr) -> SecretStr:
+        """Without the blanks and line ends that come along when a key is pasted."""
+        key = value.get_secret_value().strip()
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise ValueError("holds characters that no key has; paste it again")
+        return SecretStr(key)
+
+    @property
+    def key(self) -> str:
+        return self.api_key.get_secret_value()
+
+
+class TokenSettings(_Table):
+    base: Annotated[str, Field(pattern=r"^[A-Z0-9]+$")]
+    quote: Annotated[str, Field(pattern=r"^[A-Z0-9]+$")] = "USDT"
+    coingecko_id: str = ""
+
+    @property
+    def token(self) -> model.Token:
+        return model.Token(self.base, self.quote, self.coingecko_id)
+
+
+DEFAULT_TOKENS: Final = (
+    ("BTC", "bitcoin"),
+    ("ETH", "ethereum"),
+    ("SOL", "solana"),
+    ("BNB", "binancecoin"),
+    ("XRP", "ripple"),
+    ("ADA", "cardano"),
+    ("DOGE", "dogecoin"),
+    ("TRX", "tron"),
+    ("AVAX", "avalanche-2"),
+    ("LINK", "chainlink"),
+    ("DOT", "polkadot"),
+    ("LTC", "litecoin"),
+    ("BCH", "bitcoin-cash"),
+)
+
+
+def _default_tokens() -> list[TokenSettings]:
+    return [TokenSettings(base=base, coingecko_id=coin) for base, coin in DEFAULT_TOKENS]
+
+
+class Settings(_Table):
+    """All settings, checked. Times are in seconds; see config.example.toml for each."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    queue: QueueSettings = QueueSettings()
+    store: StoreSettings = StoreSettings()
+    consume: ConsumeSettings = ConsumeSettings()
+    gaps: GapSettings = GapSettings()
+    sources: dict[str, SourceSettings]
+    tokens: list[TokenSettings] = Field(default_factory=_default_tokens)
+
+
+def plan_of(settings: SourceSettings) -> str:
+    """The plan in force: `auto` is demo with a key, keyless without one."""
+    if settings.plan == "auto":
+        return "demo" if settings.key else "keyless"
+    return settings.plan
