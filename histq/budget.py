@@ -17,6 +17,8 @@ from typing import Final
 from histq.host import Clock, wall_clock
 
 WINDOW_S: Final = 60
+LONGEST_SILENCE_S: Final = 3 * 86_400
+"""Binance's longest ban; whoever asks for more is asked again after that."""
 
 
 class _State:
@@ -66,7 +68,7 @@ class Budget:
         """Nobody asks this host for so long: it said so."""
         with self._state() as state:
             now = self._clock()
-            until = now + round(seconds * 1000)
+            until = now + round(min(seconds, LONGEST_SILENCE_S) * 1000)
             state.silent = (now, max(until, state.silent[1]) if _fresh(state, now) else until)
 
     def silence_s(self) -> float:
@@ -102,7 +104,10 @@ def _writable(folder: Path) -> Path:
     """The folder, made; one among the temporary files where it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
     except OSError:
+        usable = False
+    if not usable:
         folder = Path(tempfile.gettempdir()) / f"histq-{os.getuid()}"
         folder.mkdir(exist_ok=True)
     return folder

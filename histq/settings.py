@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
@@ -45,7 +46,7 @@ class GapSettings(_Table):
 
 class SourceSettings(_Table):
     enabled: bool
-    base_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+    base_url: str
     api_key: SecretStr = SecretStr("")
     intervals: Annotated[list[str], Field(min_length=1)]
     concurrency: Annotated[int, Field(ge=1, le=64)]
@@ -53,6 +54,14 @@ class SourceSettings(_Table):
     max_wait_s: _Seconds = 120
     timeout_s: Annotated[float, Field(gt=0)] = 30
     plan: str = ""
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value)  # its port is a ValueError where it is no number
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("is no URL such as https://api.example.com")
+        return value
 
     @field_validator("api_key")
     @classmethod

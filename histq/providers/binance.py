@@ -7,6 +7,7 @@ a halted candle closes early. The last row is usually the candle that is still o
 https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md
 """
 
+import re
 from typing import ClassVar, Final
 
 import msgspec
@@ -91,7 +92,7 @@ class Binance:
         )
 
     def check(self, reply: Reply, ask: Ask) -> None:
-        if reply.status < 400:
+        if reply.status < 300:
             return
         code = json_object(reply.body).get("code")
         said = f"{ask}: HTTP {reply.status} {excerpt(reply.body)}"
@@ -105,7 +106,7 @@ class Binance:
         if reply.status == 403:
             raise Throttled(f"{ask}: HTTP 403, Binance's firewall blocks this address for a while")
         if reply.status in (418, 429) or code == _TOO_MANY:
-            raise Throttled(said, retry_after_s(reply))
+            raise Throttled(said, retry_after_s(reply) or _banned_s(reply, ask))
         if isinstance(code, int) and code in _UNKNOWN:
             what = _UNKNOWN[code]
             value = ask.market.native if what == "symbol" else ask.interval.name
@@ -130,6 +131,12 @@ class Binance:
                     f"{ask}: a candle of {candle.timestamp}, which was not asked for", body
                 )
         return candles
+
+
+def _banned_s(reply: Reply, ask: Ask) -> float | None:
+    """How long a ban lasts by its text, which names its end in ms; None where it names none."""
+    until = re.search(rb"banned until (\d{13})\b", reply.body)
+    return max(0, int(until[1]) - ask.now) / 1000 if until else None
 
 
 def _candle(row: _Row, interval: Interval) -> Candle:

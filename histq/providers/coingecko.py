@@ -100,14 +100,15 @@ class CoinGecko:
         if plan == "paid":
             return None
         if interval.name == SPOT:
-            return interval.ceil(now - FREE_DAYS * DAY_MS)
+            # A slot is given up: the request goes out a little later than it was planned.
+            return interval.next(interval.ceil(now - FREE_DAYS * DAY_MS))
         return now - now % DAY_MS - FREE_DAYS * DAY_MS
 
     def publish_delay_ms(self, interval: Interval) -> int:
         return _PUBLISH_DELAY[interval.name]
 
     def base_url(self, configured: str, plan: str) -> str:
-        return PRO_URL if plan == "paid" and configured == PUBLIC_URL else configured
+        return PRO_URL if plan == "paid" and configured.rstrip("/") == PUBLIC_URL else configured
 
     def headers(self, api_key: str, plan: str) -> dict[str, str]:
         if not api_key or plan == "keyless":

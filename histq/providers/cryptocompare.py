@@ -27,6 +27,7 @@ from histq.providers import (
 )
 
 PAGE_LIMIT: Final = 2000
+DOLLARS: Final = ("USD", "USDT", "USDC", "FDUSD")
 KEY_HINT: Final = (
     "keyless access to CryptoCompare ended on 2026-05-21; set api_key in [sources.cryptocompare]"
     " or HISTQ_SOURCES__CRYPTOCOMPARE__API_KEY"
@@ -74,8 +75,9 @@ class CryptoCompare:
         return Market(f"{token.base}USD", token.base, "USD", token.base)
 
     def named(self, symbol: str) -> Market | None:
-        base, _ = split_symbol(symbol) or (None, None)
-        return None if base is None else Market(f"{base}USD", base, "USD", base)
+        # Only where the symbol says that dollars are meant: WBTC is a coin, and ETHBTC no dollars.
+        base, quote = split_symbol(symbol) or ("", "")
+        return Market(f"{base}USD", base, "USD", base) if quote in DOLLARS else None
 
     def page_slots(self, interval: Interval) -> int:
         return PAGE_LIMIT
