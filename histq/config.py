@@ -33,10 +33,9 @@ Origins = dict[tuple[str, ...], str]
 class Loaded:
     """Settings with the origin of each value, and the files that were read."""
 
-    def __init__(self, settings: Settings, tree: Tree, origins: Origins, files: list[Path]) -> None:
+    def __init__(self, settings: Settings, origins: Origins, files: list[Path]) -> None:
         self.settings = settings
         self.files = files
-        self._tree = tree
         self._origins = origins
 
     def values(self) -> Iterator[tuple[str, str, str]]:
@@ -112,7 +111,7 @@ def load(
     settings = _validated(_with_source_defaults(tree, origins), origins)
     if not settings.database.path.is_absolute():
         _place_database(settings, origins, local if local in files else None)
-    return Loaded(settings, tree, origins, files)
+    return Loaded(settings, origins, files)
 
 
 def _place_database(settings: Settings, origins: Origins, local: Path | None) -> None:
@@ -250,6 +249,8 @@ def origins_of(origins: Origins, path: tuple[str, ...]) -> str:
 def _told(found: ErrorDetails, origins: Origins) -> str:
     path = tuple(str(part) for part in found["loc"])
     place = ".".join(path)
+    if origins_of(origins, path) == "environment":
+        place = ENVIRONMENT_PREFIX + "__".join(path).upper()
     named = tuple(part for part in path if not part.isdigit())
     origin = origins_of(origins, path) if path else "settings"
     if origin == "default" and named:

@@ -91,7 +91,10 @@ class Database:
         with _translated(f"opening {path}"):
             mode = "rwc" if create else "rw"
             conn = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=5, isolation_level=None
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=min(5, lock_timeout_s),
+                isolation_level=None,
             )
         database = cls(path, conn, lock_timeout_s)
         try:
@@ -253,9 +256,9 @@ def series_locks(path: Path) -> Iterator[NamedLocks]:
     try:
         yield locks
     finally:
-        locks.close()
-        if not path.exists():  # nothing came of it: leave no trace
+        if not path.exists() and locks.alone():  # nothing came of it: leave no trace
             beside.unlink(missing_ok=True)
+        locks.close()
 
 
 def _unwritable(path: Path, error: OSError) -> Config:
@@ -296,9 +299,9 @@ def _refuse_foreign(path: Path) -> None:
     """Raises Config for a database of another program, and leaves it as it is."""
     if not path.exists():
         return
-    # Read-only, because closing the last connection that may write would fold a foreign WAL in; and
-    # where there is none, immutable, because even a reader would leave an empty one behind.
-    how = "mode=ro" if _beside(path, "wal").exists() else "mode=ro&immutable=1"
+    # Read-only where there is a WAL: closing the last connection that may write would fold it in.
+    # Where there is none a reader would leave an empty one behind, and a writer clears it away.
+    how = "mode=ro" if _beside(path, "wal").exists() else "mode=rw"
     with _translated(f"opening {path}"):
         conn = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)
         with contextlib.closing(conn):

@@ -87,6 +87,14 @@ class NamedLocks:
     def release(self, name: str) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _slot(name))
 
+    def alone(self) -> bool:
+        """Whether no other process holds a lock of this file; none can take one until we close."""
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
     def close(self) -> None:
         self._file.close()
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from histq import model
 
-_Seconds = Annotated[float, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -22,11 +22,11 @@ class DatabaseSettings(_Table):
 
 class QueueSettings(_Table):
     url: str = ""
-    lease_s: Annotated[float, Field(ge=1)] = 60
+    lease_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 60.0
     max_retries: Annotated[int, Field(ge=0)] = 3
     batch_size: _Count = 100
     batch_points: _Count = 10_000
-    batch_seconds: _Seconds = 1
+    batch_seconds: _Seconds = 1.0
     max_depth: _Count = 5_000_000
     alert_depth: _Count = 10_000
 
@@ -37,11 +37,11 @@ class StoreSettings(_Table):
 
 class ConsumeSettings(_Table):
     concurrency: Annotated[int, Field(ge=1, le=64)] = 5
-    shutdown_seconds: _Seconds = 30
+    shutdown_seconds: _Seconds = 30.0
 
 
 class GapSettings(_Table):
-    confirm_after_s: _Seconds = 1800
+    confirm_after_s: _Seconds = 1800.0
 
 
 class SourceSettings(_Table):
@@ -51,8 +51,8 @@ class SourceSettings(_Table):
     intervals: Annotated[list[str], Field(min_length=1)]
     concurrency: Annotated[int, Field(ge=1, le=64)]
     requests_per_minute: _Count
-    max_wait_s: _Seconds = 120
-    timeout_s: Annotated[float, Field(gt=0)] = 30
+    max_wait_s: _Seconds = 120.0
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     plan: str = ""
 
     @field_validator("base_url")

@@ -42,7 +42,11 @@ def init(
     except OSError as error:
         raise Usage(f"cannot write {file}: {error.strerror}") from error
     session.out.print(f"wrote {file}; every setting in it is a comment that shows the default")
-    session.out.print(f"made {session.opener.path}; fill it with: histq sync BTCUSDT --from 30d")
+    session.out.print(
+        f"made {session.opener.path}; fill it with: histq sync BTCUSDT --from 30d",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @config_app.command("show", epilog="histq config show")
@@ -83,7 +87,9 @@ def config_path(
         return
     for place in found:
         session.out.print(
-            f"{place['path']}  {'read' if place['read'] else 'absent'}", soft_wrap=True
+            f"{place['path']}  {'read' if place['read'] else 'absent'}",
+            soft_wrap=True,
+            markup=False,
         )
 
 
@@ -273,7 +279,7 @@ def demo(
         session.out.print(render.consumed(consumed), "")
     exit_code = stop.exit_code if stop else fetched.exit_code or consumed.exit_code
     session.end(exit_code, consumed)
-    session.out.print(f"[bold]histq stats --db {db}[/bold]")
+    session.out.print(f"histq stats --db {db}", style="bold", markup=False)
     session.out.print(shown(session))
     session.out.print(f"\nThe provider had an outage, {server.outage}: accepted, and known.")
     raise typer.Exit(exit_code)

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 SIBLING_POLL_S: Final = 0.02
 IDLE_POLL_S: Final = 0.25
+TOLD_AFTER: Final = 2
+"""Idle looks in a row after which the user is told: one may be a sibling between two batches."""
 
 
 class ConsumeWatcher(Protocol):
@@ -92,6 +94,7 @@ class _Worker:
     def __init__(self, job: ConsumeJob, shared: _Shared) -> None:
         self._job = job
         self._shared = shared
+        self._idle = 0
         self._queue_settings: QueueSettings = job.opener.settings.queue
 
     def run(self) -> None:
@@ -113,6 +116,7 @@ class _Worker:
                     settings.batch_size, settings.batch_points, settings.lease_s
                 )
                 if messages:
+                    self._idle = 0
                     self._settle(backends, messages)
             finally:
                 with self._shared.lock:
@@ -124,11 +128,12 @@ class _Worker:
 
     def _finished(self, backends: Backends) -> bool:
         """Whether there is nothing to wait for; waits a little where there is."""
-        more = self._job.more()  # asked before the depth: what comes in between is then seen
+        # Asked before the depth: what comes in between is then seen.
+        more, busy = self._job.more(), self._shared.busy
         depth = backends.queue.depth()
         if depth.messages == 0 and not more:
             return True
-        if self._shared.busy:
+        if busy or self._shared.busy:
             self._job.stop.wait(SIBLING_POLL_S)
             return False
         if depth.ready:
@@ -137,7 +142,8 @@ class _Worker:
             with self._shared.lock:
                 self._shared.report.left = depth.messages
             return True
-        if depth.messages:
+        self._idle += 1
+        if depth.messages and self._idle >= TOLD_AFTER:
             due_at = backends.queue.next_due_at()
             wait_s = max(0, (due_at or 0) - self._job.clock()) / 1000
             self._job.watcher.idle(_waiting_for(depth.delayed, depth.leased, wait_s))
