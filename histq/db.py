@@ -21,7 +21,6 @@ from tenacity import (
 
 from histq.errors import (
     Config,
-    DatabaseMissing,
     DiskFull,
     HistqError,
     Locked,
@@ -29,7 +28,8 @@ from histq.errors import (
     SchemaTooNew,
     StorageFailed,
 )
-from histq.locks import FairLock, NamedLocks
+from histq.locks import FairLock
+from histq.place import beside, missing, refuse_impossible, size, unwritable
 
 APPLICATION_ID: Final = 0x68737471  # "hstq" in the file's header: this database is ours
 LOCK_TIMEOUT_S: Final = 60.0
@@ -72,7 +72,7 @@ class Database:
     def __init__(self, path: Path, conn: sqlite3.Connection, lock_timeout_s: float) -> None:
         self.path = path
         self._conn = conn
-        self._lock = FairLock(_beside(path, "lock"))
+        self._lock = FairLock(beside(path, "lock"))
         self._lock_timeout_s = lock_timeout_s
         self._depth = 0
         self._checkpoint_at = WAL_BYTES
@@ -104,11 +104,21 @@ class Database:
             raise
         return database
 
+    def at(self, url: str) -> "Database":
+        """This database, or the one that `sqlite:///path` names; relative to this one's folder.
+
+        Raises as `open` does.
+        """
+        path = self.path.parent / url.removeprefix("sqlite:").removeprefix("//").removeprefix("/")
+        if not url or path == self.path:
+            return self
+        return Database.open(path, lock_timeout_s=self._lock_timeout_s)
+
     def _prepare(self, create: bool) -> None:
         with _translated(f"opening {self.path}"):
             if self.value("select count(*) from sqlite_master") == 0:
                 if not create:
-                    raise _missing(self.path)
+                    raise missing(self.path)
                 self.rows(f"pragma page_size = {PAGE_BYTES}")
             if self.value("pragma journal_mode") != "wal":
                 # Six processes that switch a new file at once lock each other out, time-out or not.
@@ -202,9 +212,10 @@ class Database:
 
     def size_bytes(self) -> int:
         """What the database takes on disk, write-ahead log included."""
-        return self.path.stat().st_size + _size(_beside(self.path, "wal"))
+        return self.path.stat().st_size + size(beside(self.path, "wal"))
 
     def close(self) -> None:
+        """Closes the connection; a second time does nothing."""
         # The last connection to close checkpoints, so nobody else may write meanwhile.
         with contextlib.suppress(OSError):  # a folder that we may only read
             self._lock.acquire(self._lock_timeout_s)
@@ -222,7 +233,7 @@ class Database:
         try:
             got = self._lock.acquire(self._lock_timeout_s)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         if not got:
             raise Locked(
                 f"{self.path}: another histq has held the write lock for {self._lock_timeout_s:g} s"
@@ -238,61 +249,11 @@ class Database:
         Passive: it waits for nobody. While a reader holds the WAL open it stays, and the next try
         comes after as much growth again.
         """
-        wal = _beside(self.path, "wal")
-        if _size(wal) < self._checkpoint_at:
+        wal = beside(self.path, "wal")
+        if size(wal) < self._checkpoint_at:
             return
         _, pages, moved = self.rows("pragma wal_checkpoint(passive)")[0]
-        self._checkpoint_at = WAL_BYTES if pages == moved else _size(wal) + WAL_BYTES
-
-
-@contextlib.contextmanager
-def series_locks(path: Path) -> Iterator[NamedLocks]:
-    """Locks by name for the processes that fetch into this database, which need not exist yet."""
-    beside = _beside(path, "fetch")
-    try:
-        locks = NamedLocks(beside)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        yield locks
-    finally:
-        if not path.exists() and locks.alone():  # nothing came of it: leave no trace
-            beside.unlink(missing_ok=True)
-        locks.close()
-
-
-def _unwritable(path: Path, error: OSError) -> Config:
-    return Config(f"cannot write beside {path}: {error.strerror}; choose another folder with --db")
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f"{path.name}-{suffix}")
-
-
-def _size(path: Path) -> int:
-    # A look at the size alone. Nobody may open the database's files but SQLite: closing any
-    # descriptor of them drops its locks, https://www.sqlite.org/howtocorrupt.html#posix_close_bug
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def refuse_impossible(path: Path, create: bool) -> None:
-    """Raises Config, or DatabaseMissing, for a place where no database is or can be made."""
-    try:
-        if path.is_dir():
-            raise Config(
-                f"{path} is a directory; --db names the database file, such as {path}/histq.db"
-            )
-        if path.exists():
-            return
-        if not path.parent.is_dir():
-            raise Config(f"there is no folder {path.parent} to hold the database {path.name}")
-    except OSError as error:
-        raise Config(f"cannot read {path}: {error.strerror}") from error
-    if not create:
-        raise _missing(path)
+        self._checkpoint_at = WAL_BYTES if pages == moved else size(wal) + WAL_BYTES
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -301,7 +262,7 @@ def _refuse_foreign(path: Path) -> None:
         return
     # Read-only where there is a WAL: closing the last connection that may write would fold it in.
     # Where there is none a reader would leave an empty one behind, and a writer clears it away.
-    how = "mode=ro" if _beside(path, "wal").exists() else "mode=rw"
+    how = "mode=ro" if beside(path, "wal").exists() else "mode=rw"
     with _translated(f"opening {path}"):
         conn = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)
         with contextlib.closing(conn):
@@ -309,10 +270,6 @@ def _refuse_foreign(path: Path) -> None:
             (found,) = conn.execute("pragma application_id").fetchone()
     if tables and found != APPLICATION_ID:
         raise Config(f"{path} is a SQLite database of another program; choose another with --db")
-
-
-def _missing(path: Path) -> DatabaseMissing:
-    return DatabaseMissing(f"no database at {path}; histq fetch or histq init makes one")
 
 
 @contextlib.contextmanager

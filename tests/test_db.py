@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from sqlite_utils.utils import sqlite3
 
-from histq.db import Database, series_locks
+from histq.db import Database
 from histq.errors import Config, DatabaseMissing, DiskFull, Locked, Poison, SchemaTooNew
+from histq.place import series_locks
 
 MIB = 1024 * 1024
 

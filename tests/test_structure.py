@@ -16,7 +16,8 @@ MOST_LINES = 350
 FLOORS = (
     ("errors",),
     ("locks", "host", "stop", "model"),
-    ("db", "ledger", "page"),
+    ("place", "ledger", "page"),
+    ("db",),
     ("providers", "queues", "stores", "plan"),
     ("settings", "budget"),
     ("config",),

@@ -3,8 +3,8 @@
 from collections import Counter
 from urllib.parse import urlsplit
 
-from histq.db import refuse_impossible
 from histq.errors import Config
+from histq.place import refuse_impossible
 from histq.providers import providers
 from histq.settings import Settings, plan_of
 

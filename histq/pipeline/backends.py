@@ -1,5 +1,6 @@
 """Opens the queue and the store for one thread."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -15,6 +16,16 @@ class Backends(NamedTuple):
     database: Database
     queue: Queue
     store: Store
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """One transaction of both, where they are one file; elsewhere each has its own.
+
+        Whoever writes to both does so in an order that survives a death in between.
+        """
+        shared = self.store.database
+        if shared is not None and shared is self.queue.database:
+            return shared.transaction()
+        return nullcontext()
 
     def close(self) -> None:
         self.queue.close()

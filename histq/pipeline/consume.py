@@ -17,7 +17,7 @@ from histq.model import Message, Reason, Span, State
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.reports import ConsumeReport, add
 from histq.pipeline.runs import RunLog
-from histq.pipeline.settle import store
+from histq.pipeline.settle import settle
 from histq.settings import QueueSettings
 from histq.stop import Stop
 
@@ -153,7 +153,7 @@ class _Worker:
     def _settle(self, backends: Backends, messages: Sequence[Message]) -> None:
         """Stores what the messages hold, or says why not. The one place that acts on its errors."""
         try:
-            report = store(backends, self._job.runs, messages, self._job.clock())
+            report = settle(backends, self._job.runs, messages, self._job.clock())
         except (LeaseLost, Poison) as error:
             self._split(backends, messages, error)
             return
@@ -177,7 +177,7 @@ class _Worker:
         if isinstance(error, LeaseLost):
             logger.warning("%s; whoever holds it now stores it", error)
             return
-        with backends.queue.transaction(), backends.store.transaction():
+        with backends.transaction():
             backends.queue.bury(message, Reason.PERMANENT, str(error))
             backends.store.record(message.series, [Span(*message.window, State.DEAD)])
         self._tell(ConsumeReport(messages=1, points=message.points, dead=message.points))
@@ -187,7 +187,7 @@ class _Worker:
     ) -> ConsumeReport:
         report = ConsumeReport()
         for message in messages:
-            with backends.queue.transaction(), backends.store.transaction():
+            with backends.transaction():
                 comes_back = backends.queue.retry(message, str(error))
                 if not comes_back:
                     backends.store.record(message.series, [Span(*message.window, State.DEAD)])

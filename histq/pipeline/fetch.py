@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from histq.db import refuse_impossible, series_locks
 from histq.errors import DatabaseMissing
 from histq.host import Clock, wall_clock
 from histq.pipeline.backends import Opener
@@ -16,6 +15,7 @@ from histq.pipeline.reports import FetchReport
 from histq.pipeline.runs import RunLog
 from histq.pipeline.source import SourceWork, Watcher
 from histq.pipeline.targets import Selection, Target
+from histq.place import refuse_impossible, series_locks
 from histq.plan import Wish
 from histq.stop import Stop
 

@@ -127,10 +127,11 @@ def _requeue(backends: Backends, letter: DeadLetter, body: bytes) -> bool:
         points = len(flat) // WIDTH
         spans = _queued(letter, flat)
     draft = Draft(letter.series, letter.window, points, body, Priority.HIGH)
-    with backends.queue.transaction(), backends.store.transaction():
-        if not backends.queue.put([draft]):
-            return False
-        backends.queue.drop([letter.id])
+    with backends.transaction():
+        with backends.queue.transaction():
+            if not backends.queue.put([draft]):
+                return False
+            backends.queue.drop([letter.id])
         backends.store.record(letter.series, spans)
     return True
 
@@ -145,8 +146,11 @@ def _queued(letter: DeadLetter, flat: Flat) -> list[Span]:
 
 def drop(backends: Backends, letters: Sequence[DeadLetter]) -> int:
     """Deletes letters for good. What they held is then missing, and the ledger says so."""
-    with backends.queue.transaction(), backends.store.transaction():
-        for letter in letters:
-            lost = Span(*letter.window, State.FAILED, reason=f"dead letter dropped: {letter.error}")
-            backends.store.record(letter.series, [lost])
+    with backends.transaction():
+        # The ledger first: a letter whose hole is known already is dropped again.
+        with backends.store.transaction():
+            for letter in letters:
+                why = f"dead letter dropped: {letter.error}"
+                lost = Span(*letter.window, State.FAILED, reason=why)
+                backends.store.record(letter.series, [lost])
         return backends.queue.drop([letter.id for letter in letters])

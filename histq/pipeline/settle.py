@@ -29,7 +29,8 @@ from histq.pipeline.backends import Backends
 from histq.pipeline.letters import candle_letter
 from histq.pipeline.reports import ConsumeReport, add
 from histq.pipeline.runs import RunLog
-from histq.stores import Batch
+from histq.queues import Queue
+from histq.stores import Batch, Store
 
 MAX_KILLED: Final = 20
 """Consumers that ended without a word while they held a message; it is a dead letter then."""
@@ -48,27 +49,38 @@ class _Screened(NamedTuple):
     broken: str = ""  # why the whole message cannot be stored
 
 
-def store(backends: Backends, runs: RunLog, messages: Sequence[Message], now: int) -> ConsumeReport:
+def settle(
+    backends: Backends, runs: RunLog, messages: Sequence[Message], now: int
+) -> ConsumeReport:
     """What became of the batch, all or nothing. Raises LeaseLost, and what the store raises."""
     began = time.perf_counter()
     run_id = runs.begin(backends.store)
     screened = [_screen(message, now) for message in messages]
-    by_source: list[tuple[str, ConsumeReport]] = []
-    with backends.queue.transaction(), backends.store.transaction():
-        backends.queue.ack([item.message for item in screened if not item.broken])
-        for source, items in groupby(sorted(screened, key=_place), key=_source):
-            report = ConsumeReport()
-            for series, own in groupby(items, key=_series):
-                add(report, _store_series(backends, series, list(own), now))
-            by_source.append((source, report))
-        total = ConsumeReport()
-        for _, report in by_source:
-            add(total, report)
-        elapsed_ms = (time.perf_counter() - began) * 1000
-        for source, report in by_source:
-            share = elapsed_ms * report.points / max(total.points, 1)
-            backends.store.log_batch(run_id, _batch(source, report, share))
+    with backends.transaction():
+        # Where they are two files: the prices first, because storing them again does no harm.
+        with backends.store.transaction():
+            by_source = _store_all(backends.store, screened)
+            total = ConsumeReport()
+            for report in by_source.values():
+                add(total, report)
+            elapsed_ms = (time.perf_counter() - began) * 1000
+            for source, report in by_source.items():
+                share = elapsed_ms * report.points / max(total.points, 1)
+                backends.store.log_batch(run_id, _batch(source, report, share))
+        with backends.queue.transaction():
+            for item in screened:
+                _bury(backends.queue, item, now)
+            backends.queue.ack([item.message for item in screened if not item.broken])
     return total
+
+
+def _store_all(store: Store, screened: Sequence[_Screened]) -> dict[str, ConsumeReport]:
+    """What became of them, by source; in the order of the table's key."""
+    by_source: dict[str, ConsumeReport] = {}
+    for series, items in groupby(sorted(screened, key=_place), key=_series):
+        report = by_source.setdefault(series.source, ConsumeReport())
+        add(report, _store_series(store, series, list(items)))
+    return by_source
 
 
 def _screen(message: Message, now: int) -> _Screened:
@@ -92,12 +104,9 @@ def _place(item: _Screened) -> tuple[Series, int]:
 
 
 _series = attrgetter("message.series")
-_source = attrgetter("message.series.source")
 
 
-def _store_series(
-    backends: Backends, series: Series, items: Sequence[_Screened], now: int
-) -> ConsumeReport:
+def _store_series(store: Store, series: Series, items: Sequence[_Screened]) -> ConsumeReport:
     report = ConsumeReport(messages=len(items))
     pages, differing, dropped = distinct([item.page for item in items])
     for item, page in zip(items, pages, strict=True):
@@ -105,15 +114,14 @@ def _store_series(
             item.message.points if item.broken else (len(item.page) // WIDTH + len(item.faults))
         )
         dead = points if item.broken else len(item.faults)
-        written = backends.store.write(series, page)
+        written = store.write(series, page)
         report.points += points
         report.dead += dead
         report.inserted += written.inserted
         report.duplicates_stored += written.duplicates
         report.revised += written.revised
-        _bury(backends, item, now)
-        backends.store.record(series, _spans(item))
-    backends.store.revise(series, differing)
+        store.record(series, _spans(item))
+    store.revise(series, differing)
     report.revised += len(differing)
     report.duplicates_in_batch = dropped
     report.duplicates = dropped + report.duplicates_stored
@@ -121,16 +129,16 @@ def _store_series(
     return report
 
 
-def _bury(backends: Backends, item: _Screened, now: int) -> None:
+def _bury(queue: Queue, item: _Screened, now: int) -> None:
     if item.broken:
         reason = Reason.EXHAUSTED if item.message.deliveries > MAX_KILLED else Reason.POISON
-        backends.queue.bury(item.message, reason, item.broken)
+        queue.bury(item.message, reason, item.broken)
     letters: list[DeadLetter] = [
         candle_letter(item.message, fault, _slot(item.message, fault.candle), now)
         for fault in item.faults
     ]
     if letters:
-        backends.queue.keep(letters)
+        queue.keep(letters)
 
 
 def _spans(item: _Screened) -> list[Span]:

@@ -242,12 +242,16 @@ class SourceWork:
             window, times, plan.target.interval, plan.before, now, self._confirm_after_ms
         )
         self._await_room(len(times))
-        queue, store = self._open().queue, self._open().store
-        with queue.transaction(), store.transaction():
-            self._begin(plan)
-            put = queue.put([Draft(series, window, len(times), pack(flat))]) if times else 0
-            queue.supersede(series, window)
-            store.record(series, spans)
+        backends = self._open()
+        with backends.transaction():
+            # The page first: a page that the ledger knows nothing of is only asked for again.
+            with backends.queue.transaction():
+                drafts = [Draft(series, window, len(times), pack(flat))] if times else []
+                put = backends.queue.put(drafts)
+                backends.queue.supersede(series, window)
+            with backends.store.transaction():
+                self._begin(plan)
+                backends.store.record(series, spans)
         self.report.queued_messages += put
         self.report.queued_points += len(times) * put
         logger.debug("%s: queued points=%d window=%s", series, len(times), window)
@@ -319,13 +323,15 @@ class SourceWork:
         """Notes a window as failed: the next run asks for it again."""
         plan, window = pending.plan, pending.window
         series, now = plan.target.series, self._job.clock()
-        queue, store = self._open().queue, self._open().store
-        with queue.transaction(), store.transaction():
-            self._begin(plan)
+        backends = self._open()
+        with backends.transaction():
             if isinstance(error, Misshapen):
-                queue.keep([body_letter(series, window, error.body, str(error), now)])
-            failed = Span(*window, State.FAILED, asked_at=now, reason=str(error))
-            store.record(series, [failed])
+                letter = body_letter(series, window, error.body, str(error), now)
+                backends.queue.keep([letter])
+            with backends.store.transaction():
+                self._begin(plan)
+                failed = Span(*window, State.FAILED, asked_at=now, reason=str(error))
+                backends.store.record(series, [failed])
         self._note(error, series, window, told=told)
 
     def _note(

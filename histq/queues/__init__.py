@@ -48,6 +48,10 @@ class DeadCount(msgspec.Struct, frozen=True):
 class Queue(Protocol):
     """Durable, at least once, fenced."""
 
+    @property
+    def database(self) -> Database | None:
+        """The SQLite database it lives in; None elsewhere. One for both makes one transaction."""
+
     def transaction(self) -> AbstractContextManager[None]:
         """Everything inside happens, or nothing. Joins one that the same file has open."""
 
@@ -106,12 +110,12 @@ class Queue(Protocol):
 
 
 def open_queue(url: str, database: Database, *, owner: str, max_retries: int) -> Queue:
-    """The queue at `url`; an empty one names the database itself. Raises Config."""
+    """The queue at `url`; an empty one names the database itself. Raises as opening does."""
     scheme = url.partition(":")[0] or "sqlite"
     match scheme:
         case "sqlite":
             from histq.queues.sqlite import SqliteQueue
 
-            return SqliteQueue(database, owner=owner, max_retries=max_retries)
+            return SqliteQueue(database.at(url), owner=owner, max_retries=max_retries)
         case _:
             raise Config(f"queue.url: no queue back end {scheme!r}; known: sqlite")

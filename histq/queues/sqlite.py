@@ -57,6 +57,10 @@ class SqliteQueue:
         self._dead = dead
         self._leases = 0
 
+    @property
+    def database(self) -> Database:
+        return self._db
+
     def transaction(self) -> AbstractContextManager[None]:
         return self._db.transaction()
 
@@ -267,7 +271,7 @@ class SqliteQueue:
         return min((at for at in found if at is not None), default=None)
 
     def close(self) -> None:
-        """The database belongs to whoever opened it."""
+        self._db.close()
 
     def _fenced(self, message: Message, sql: str, **parameters: object) -> None:
         """One write that only the holder of the lease can make. Raises LeaseLost."""

@@ -72,6 +72,10 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
+    @property
+    def database(self) -> Database | None:
+        """The SQLite database it lives in; None elsewhere. One for both makes one transaction."""
+
     def transaction(self) -> AbstractContextManager[None]:
         """Everything inside happens, or nothing. Joins one that the same file has open."""
 
@@ -110,12 +114,12 @@ class Store(Protocol):
 
 
 def open_store(url: str, database: Database) -> Store:
-    """The store at `url`; an empty one names the database itself. Raises Config."""
+    """The store at `url`; an empty one names the database itself. Raises as opening does."""
     scheme = url.partition(":")[0] or "sqlite"
     match scheme:
         case "sqlite":
             from histq.stores.sqlite import SqliteStore
 
-            return SqliteStore(database)
+            return SqliteStore(database.at(url))
         case _:
             raise Config(f"store.url: no store back end {scheme!r}; known: sqlite")

@@ -26,6 +26,10 @@ class SqliteStore:
         self._db = database
         self._clock = clock
 
+    @property
+    def database(self) -> Database:
+        return self._db
+
     def transaction(self) -> AbstractContextManager[None]:
         return self._db.transaction()
 
@@ -247,7 +251,7 @@ class SqliteStore:
         return [Run(*row) for row in found]
 
     def close(self) -> None:
-        """The database belongs to whoever opened it."""
+        self._db.close()
 
 
 @cache

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from histq.config import load
-from histq.errors import Poison, Transient
+from histq.db import Database
+from histq.errors import Config, Poison, Transient
 from histq.model import Candle, Draft, Series, Window
 from histq.page import Flat, flatten, pack
 from histq.pipeline import letters
@@ -388,3 +389,34 @@ def test_every_batch_leaves_a_row_a_source(opener: Opener, backends: Backends) -
         "select source, messages, points, inserted from ingestion_stats order by source"
     ) == [("binance", 1, 1, 1), ("coingecko", 1, 1, 1)]
     assert [row.source for row in backends.store.throughput()] == ["binance", "coingecko"]
+
+
+def test_queue_and_prices_may_be_files_of_their_own(tmp_path: Path) -> None:
+    path = str(tmp_path / "histq.db")
+    flags = {
+        "database": {"path": path},
+        "queue": {"url": "sqlite:///queue.db"},
+        "store": {"url": "sqlite:///prices.db"},
+    }
+    apart = Opener(load(flags, plain=True).settings, "host:boot:1:0:test")
+    with apart.open(create=True) as opened:
+        opened.queue.put([draft([candle(0), candle(1, high=1.5)], slots=2)])
+
+        report = run(apart)
+
+        assert (report.inserted, report.dead) == (1, 1)
+        assert opened.queue.depth().messages == 0
+        assert spans(opened) == [(0, 1, "stored"), (1, 2, "dead")]
+    with Database.open(tmp_path / "prices.db", create=False) as prices:
+        assert prices.value("select count(*) from prices") == 1
+    with Database.open(tmp_path / "queue.db", create=False) as queue:
+        assert queue.value("select count(*) from prices") == 0
+        assert queue.value("select count(*) from dead_letters") == 1
+
+
+def test_a_back_end_that_is_none_is_told_with_the_known_ones(tmp_path: Path) -> None:
+    flags = {"database": {"path": str(tmp_path / "histq.db")}, "queue": {"url": "kafka://x"}}
+    opener = Opener(load(flags, plain=True).settings, "host:boot:1:0:test")
+
+    with pytest.raises(Config, match="no queue back end 'kafka'; known: sqlite"):
+        opener.open(create=True)
