@@ -46,7 +46,6 @@ create table messages (
   "end"        integer not null,
   points       integer not null,
   priority     integer not null,            -- 0 high, 1 normal, 2 low
-  body         blob    not null,            -- packed candles: histq/page.py
   queued_at    integer not null,
   available_at integer not null default 0,  -- delay, backoff and lease expiry in one; 0 = at once
   failures     integer not null default 0,  -- reported failures
@@ -56,6 +55,14 @@ create table messages (
   error        text,                        -- of the last failure
   unique (source, symbol, interval, start, "end")
 ) strict;
+
+-- The packed candles of a message (histq/page.py), apart from it: SQLite writes a whole row, however
+-- long, when one column of it changes, and a lease changes three.
+create table bodies (
+  message_id integer primary key references messages (id),
+  body       blob    not null
+) strict;
+
 -- Covers lease order, limits and depth without touching the bodies.
 create index messages_due on messages (priority, available_at, id, points, deliveries, failures);
 create index messages_leased on messages (owner) where token is not null;

@@ -205,6 +205,11 @@ class Database:
         with _translated(f"using {self.path}"):
             return self._conn.execute(sql, parameters).rowcount
 
+    def change_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """How many rows the statement changed, run once for each of `rows`."""
+        with _translated(f"using {self.path}"):
+            return self._conn.executemany(sql, rows).rowcount
+
     def insert(self, sql: str, parameters: Parameters = ()) -> int:
         """The id of the inserted row."""
         with _translated(f"using {self.path}"):

@@ -8,7 +8,7 @@ page, in which nothing is wrong, is screened by a few passes that run in C.
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, pairwise
 from operator import ge, lt
 from typing import NamedTuple
@@ -32,9 +32,7 @@ MOST = 2**63 - 1
 _VERSION = 1
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, Flat]).decode
-_PRICES = tuple(FIELDS.index(name) for name in ("open", "high", "low", "close"))
-_MEASURES = tuple(range(1, FIELDS.index("close_time")))
-_COUNTS = (FIELDS.index("trades"), FIELDS.index("close_time"))
+_WHOLE = ("timestamp", "trades", "close_time")
 
 
 class Fault(NamedTuple):
@@ -158,53 +156,51 @@ def screen(flat: Flat, now: int) -> tuple[Flat, list[Fault]]:
 
 def _sound(flat: Flat, now: int) -> bool:
     """Whether `fault` finds nothing in any candle. May say no where it finds none."""
+    columns: dict[str, Sequence[float]] = {}
+    for place, name in enumerate(FIELDS):
+        column = flat[place::WIDTH]
+        try:
+            total = sum(column)  # type: ignore[arg-type]
+        except TypeError:  # a None: harmless where there is nothing else
+            if column.count(None) != len(column):
+                return False
+            continue
+        # A NaN or an infinity in a column makes the sum one, and neither lies in this range.
+        if not 0 <= total <= MOST or (name in _WHOLE and type(total) is not int):
+            return False
+        columns[name] = column  # type: ignore[assignment]
     if not flat:
         return True
-    columns = [flat[i::WIDTH] for i in range(WIDTH)]
-    present: list[Sequence[float] | None] = []
-    for column in columns:
-        missing = column.count(None)
-        if missing == len(column):
-            present.append(None)
-        elif missing:
-            return False
-        else:
-            present.append(column)  # type: ignore[arg-type]
-    times, closes = present[0], present[FIELDS.index("close")]
-    if times is None or closes is None:
+    if "timestamp" not in columns or "close" not in columns:
         return False
-    if set(map(type, times)) != {int} or min(times) < 0 or max(times) > now + FUTURE_SLACK_MS:
+    if max(columns["timestamp"]) > now + FUTURE_SLACK_MS:
         return False
-    for i in _COUNTS:
-        if (counts := present[i]) is not None and set(map(type, counts)) != {int}:
-            return False
-    for i in (*_MEASURES, FIELDS.index("close_time")):
-        # One NaN or infinity makes the sum one; only then is min() safe to trust.
-        if (values := present[i]) is not None and not (
-            math.isfinite(sum(values)) and min(values) >= 0 and max(values) <= MOST
-        ):
-            return False
-    return _ordered(*(present[i] for i in _PRICES))
+    return _ordered(columns) and all(min(column) >= 0 for column in columns.values())
 
 
-def _ordered(
-    opens: Sequence[float] | None,
-    highs: Sequence[float] | None,
-    lows: Sequence[float] | None,
-    closes: Sequence[float] | None,
-) -> bool:
+def _ordered(columns: Mapping[str, Sequence[float]]) -> bool:
     """Whether low <= open, close <= high holds in every row, as far as these are known."""
-    pairs = [(highs, lows), (highs, opens), (highs, closes), (opens, lows), (closes, lows)]
+    pairs = (
+        ("high", "low"),
+        ("high", "open"),
+        ("high", "close"),
+        ("open", "low"),
+        ("close", "low"),
+    )
     return all(
-        all(map(ge, upper, lower))
+        all(map(ge, columns[upper], columns[lower]))
         for upper, lower in pairs
-        if upper is not None and lower is not None
+        if upper in columns and lower in columns
     )
 
 
 def ascending(flat: Flat) -> bool:
-    """Whether open times strictly rise."""
-    return all(map(lt, times := timestamps(flat), times[1:]))
+    """Whether open times strictly rise; not so where one is no number."""
+    times = timestamps(flat)
+    try:
+        return all(map(lt, times, times[1:]))
+    except TypeError:
+        return False
 
 
 def distinct(pages: Sequence[Flat]) -> tuple[list[Flat], list[tuple[Candle, Candle]], int]:

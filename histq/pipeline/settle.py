@@ -24,7 +24,7 @@ from histq.model import (
     State,
     Window,
 )
-from histq.page import Fault, Flat, distinct, screen, timestamps, unpack
+from histq.page import Fault, Flat, ascending, distinct, screen, timestamps, unpack
 from histq.pipeline.backends import Backends
 from histq.pipeline.letters import candle_letter
 from histq.pipeline.reports import ConsumeReport, add
@@ -93,9 +93,16 @@ def _screen(message: Message, now: int) -> _Screened:
     except Poison as error:
         return _Screened(message, [], [], [], str(error))
     page, faults = screen(flat, now)
+    return _Screened(message, page, faults, _times(message, flat))
+
+
+def _times(message: Message, flat: Flat) -> list[int]:
+    """Open times in the window, ascending, each once."""
     start, end = message.window
-    times = sorted({t for t in timestamps(flat) if type(t) is int and start <= t < end})
-    return _Screened(message, page, faults, times)
+    times = timestamps(flat)
+    if ascending(flat) and times and start <= times[0] and times[-1] < end:
+        return times
+    return sorted({time for time in times if type(time) is int and start <= time < end})
 
 
 def _place(item: _Screened) -> tuple[Series, int]:

@@ -27,8 +27,7 @@ LOW_SHARE: Final = 8
 """One lease in so many begins with a lower priority, in turn, so that none is ever starved."""
 
 _MESSAGE = (
-    'id, token, source, symbol, interval, start, "end", points, body, failures, deliveries,'
-    " queued_at"
+    'id, token, source, symbol, interval, start, "end", points, failures, deliveries, queued_at'
 )
 _LETTER = (
     'kind, source, symbol, interval, start, "end", points, reason, error, failures, deliveries,'
@@ -67,16 +66,18 @@ class SqliteQueue:
     def put(self, drafts: Sequence[Draft]) -> int:
         now = self._clock()
         with self._db.transaction():
-            return sum(
-                self._db.change(
-                    "insert into messages"
-                    ' (source, symbol, interval, start, "end", points, priority, body, queued_at)'
-                    " values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                    ' on conflict (source, symbol, interval, start, "end") do nothing',
-                    (*draft.series, *draft.window, draft.points, draft.priority, draft.body, now),
-                )
-                for draft in drafts
-            )
+            return sum(self._put(draft, now) for draft in drafts)
+
+    def _put(self, draft: Draft, now: int) -> int:
+        added = self._db.rows(
+            'insert into messages (source, symbol, interval, start, "end", points, priority,'
+            " queued_at) values (?, ?, ?, ?, ?, ?, ?, ?)"
+            ' on conflict (source, symbol, interval, start, "end") do nothing returning id',
+            (*draft.series, *draft.window, draft.points, draft.priority, now),
+        )
+        for (message_id,) in added:
+            self._db.change("insert into bodies values (?, ?)", (message_id, draft.body))
+        return len(added)
 
     def lease(self, limit: int, points: int, lease_s: float) -> list[Message]:
         now = self._clock()
@@ -123,7 +124,10 @@ class SqliteQueue:
             f" deliveries = deliveries + 1 where id = ? returning {_MESSAGE}",
             (token, self._owner, until, message_id),
         )
-        return _message(row)
+        body: bytes = self._db.value("select body from bodies where message_id = ?", (message_id,))
+        identity, token, source, symbol, interval, start, end, points, *counts = row
+        series, window = Series(source, symbol, interval), Window(start, end)
+        return Message(identity, token, series, window, points, body, *counts)
 
     def _dead_owners(self) -> list[str]:
         """Holders of leases that were processes of this machine and live no more."""
@@ -151,7 +155,11 @@ class SqliteQueue:
     def ack(self, messages: Sequence[Message]) -> None:
         with self._db.transaction():
             for message in messages:
-                self._fenced(message, "delete from messages where id = :id and token = :token")
+                self._delete(message)
+
+    def _delete(self, message: Message) -> None:
+        self._fenced(message, "delete from messages where id = :id and token = :token")
+        self._db.change("delete from bodies where message_id = ?", (message.id,))
 
     def retry(self, message: Message, error: str) -> bool:
         failures = message.failures + 1
@@ -184,7 +192,7 @@ class SqliteQueue:
             self._to_letter(message, reason, error)
 
     def _to_letter(self, message: Message, reason: Reason, error: str) -> None:
-        self._fenced(message, "delete from messages where id = :id and token = :token")
+        self._delete(message)
         letter = DeadLetter(
             id=0,
             kind=Kind.PAGE,
@@ -277,10 +285,6 @@ class SqliteQueue:
         """One write that only the holder of the lease can make. Raises LeaseLost."""
         if self._db.change(sql, {"id": message.id, "token": message.token, **parameters}) != 1:
             raise LeaseLost(f"{message.series} {message.window}: the lease on this page ran out")
-
-
-def _message(row: Row) -> Message:
-    return Message(row[0], row[1], Series(*row[2:5]), Window(*row[5:7]), *row[7:])
 
 
 def _letter(row: Row) -> DeadLetter:
