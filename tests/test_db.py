@@ -82,6 +82,7 @@ def test_the_schema_has_the_tables_that_are_documented(db: Database) -> None:
     assert names - {"_sqlite_migrations", "sqlite_sequence"} == {
         "series",
         "prices",
+        "bodies",
         "messages",
         "dead_letters",
         "spans",
@@ -107,8 +108,8 @@ def test_of_a_price_only_key_close_and_creation_must_be_known(db: Database) -> N
 
 def test_an_id_of_a_message_is_never_used_twice(db: Database) -> None:
     insert = (
-        'insert into messages (source, symbol, interval, start, "end", points, priority, body,'
-        " queued_at) values ('binance', 'BTCUSDT', '1h', 0, 1, 1, 1, x'', 0)"
+        'insert into messages (source, symbol, interval, start, "end", points, priority,'
+        " queued_at) values ('binance', 'BTCUSDT', '1h', 0, 1, 1, 1, 0)"
     )
     first = db.insert(insert)
     db.rows("delete from messages")
