@@ -14,11 +14,15 @@ RECHECK_MS: Final = 7 * DAY_MS
 
 
 class Wish(NamedTuple):
-    """What the user asks for; None where nothing was said. `end` is exclusive."""
+    """What the user asks for; None where nothing was said. `end` is exclusive.
+
+    `refetch` asks again for what is known; `repair` for the holes of the ledger, and nothing else.
+    """
 
     start: int | None = None
     end: int | None = None
     refetch: bool = False
+    repair: bool = False
 
 
 def wanted(
@@ -30,7 +34,10 @@ def wanted(
     where it ends, and what it holds of unfinished business.
     """
     end = closed_until if wish.end is None else min(wish.end, closed_until)
-    if wish.start is not None:
+    if wish.repair:
+        known = Window(wish.start or 0, end)
+        windows = [_common(Window(gap.start, gap.end), known) for gap in unexplained(spans)]
+    elif wish.start is not None:
         windows = [Window(interval.ceil(wish.start), end)]
     elif not spans:
         windows = [Window(interval.ceil(closed_until - DEFAULT_REACH_MS), end)]
@@ -38,6 +45,23 @@ def wanted(
         unfinished = (Window(span.start, min(span.end, end)) for span in spans if _open(span))
         windows = [*unfinished, Window(spans[-1].end, end)]
     return [window for window in windows if window.start < window.end]
+
+
+def unexplained(spans: Sequence[Span]) -> list[Span]:
+    """The holes between the ledger's ends that asking may fill; those nobody asked for too."""
+    found = []
+    reached = spans[0].start if spans else 0
+    for span in spans:
+        if reached < span.start:
+            found.append(Span(reached, span.start, State.WANTED))
+        if _open(span) and span.seen < ACCEPTED:
+            found.append(span)
+        reached = span.end
+    return found
+
+
+def _common(one: Window, other: Window) -> Window:
+    return Window(max(one.start, other.start), min(one.end, other.end))
 
 
 def _open(span: Span) -> bool:

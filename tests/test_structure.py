@@ -18,7 +18,7 @@ FLOORS = (
     ("locks", "host", "stop", "model"),
     ("place", "ledger", "page"),
     ("db",),
-    ("providers", "queues", "stores", "plan"),
+    ("providers", "queues", "stores", "plan", "gaps"),
     ("settings", "budget"),
     ("config",),
     ("client",),

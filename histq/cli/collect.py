@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from histq.cli.progress import Display
     from histq.cli.session import Session
     from histq.pipeline.fetch import FetchJob
+    from histq.pipeline.targets import Selection
+    from histq.plan import Wish
     from histq.stop import Stop
 
 PANEL = "Collect"
@@ -64,7 +66,7 @@ def fetch(
     exit_code = stop.exit_code if stop else report.exit_code
     if exit_code == 0 and fail_if_empty and not report.queued_points:
         exit_code = NOTHING_TO_DO
-    _finish(session, exit_code, report, render.fetched(report))
+    finish(session, exit_code, report, render.fetched(report))
 
 
 def consume(
@@ -102,7 +104,7 @@ def consume(
     exit_code = stop.exit_code if stop else report.exit_code
     if exit_code == 0 and fail_if_empty and not report.messages:
         exit_code = NOTHING_TO_DO
-    _finish(session, exit_code, report, render.consumed(report))
+    finish(session, exit_code, report, render.consumed(report))
 
 
 def sync(
@@ -141,7 +143,7 @@ def sync(
     if exit_code == 0 and fail_if_empty and not report.consume.messages:
         exit_code = NOTHING_TO_DO
     shown = Group(render.fetched(report.fetch), "", render.consumed(report.consume))
-    _finish(session, exit_code, report, shown)
+    finish(session, exit_code, report, shown)
 
 
 class Asked(NamedTuple):
@@ -166,10 +168,8 @@ def fetch_job(
 ) -> "FetchJob":
     """The job that it means. Raises Usage, and Credentials, before anything is made or asked."""
     from histq.cli import dates
-    from histq.config import state_folder as shared_folder
     from histq.host import wall_clock
     from histq.model import iso
-    from histq.pipeline.fetch import FetchJob
     from histq.pipeline.targets import select
     from histq.plan import Wish
 
@@ -180,10 +180,30 @@ def fetch_job(
     if start is not None and not session.quiet:
         until_shown = "now" if end is None else iso(end)
         session.err.print(f"from {iso(start)} to {until_shown}, UTC", style="dim")
+    wish = Wish(start, end, asked.refetch)
+    return job_of(
+        session, display, stop, selection, wish, patient=patient, state_folder=state_folder
+    )
+
+
+def job_of(
+    session: "Session",
+    display: "Display",
+    stop: "Stop",
+    selection: "Selection",
+    wish: "Wish",
+    *,
+    patient: bool,
+    state_folder: Path | None = None,
+) -> "FetchJob":
+    """The job that fetches the selection, as this command's session has it."""
+    from histq.config import state_folder as shared_folder
+    from histq.pipeline.fetch import FetchJob
+
     return FetchJob(
         opener=session.opener,
         selection=selection,
-        wish=Wish(start, end, asked.refetch),
+        wish=wish,
         runs=session.runs,
         stop=stop,
         watcher=display,
@@ -192,7 +212,8 @@ def fetch_job(
     )
 
 
-def _finish(session: "Session", exit_code: int, report: object, shown: object) -> None:
+def finish(session: "Session", exit_code: int, report: object, shown: object) -> None:
+    """Closes the audit trail's row, prints the result and ends with the exit code."""
     from histq.cli.session import SHOWN_ON
 
     session.end(exit_code, report)

@@ -1,10 +1,10 @@
-"""stats."""
+"""stats, coverage, gaps."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+from histq.cli.options import ConfigFile, Db, Intervals, Json, Quiet, Sources, Symbols, Verbose
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -15,8 +15,13 @@ PANEL = "Inspect"
 LAST_RUNS = 5
 
 
+FOUND_SOMETHING = 3
+
+
 def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog="histq stats --json")(stats)
+    app.command(rich_help_panel=PANEL, epilog="histq coverage BTCUSDT -s binance")(coverage)
+    app.command(rich_help_panel=PANEL, epilog="histq gaps --json")(gaps)
 
 
 def stats(
@@ -62,3 +67,64 @@ def shown(session: "Session") -> "RenderableType":
     parts.append(Text.assemble(("Database", "bold"), "\n", file))
     spaced = [piece for part in parts for piece in (part, "")]
     return Group(*spaced[:-1])
+
+
+def coverage(
+    symbols: Symbols = None,
+    source: Sources = None,
+    interval: Intervals = None,
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """How complete each series is; of a single one, month by month."""
+    from histq.cli import render
+    from histq.cli.session import Session
+    from histq.gaps import by_month
+    from histq.pipeline.ledgers import all_coverage, ledgers
+
+    session = Session("coverage", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    with session.open() as backends:
+        found = ledgers(
+            backends.store, session.settings, symbols or (), source or (), interval or ()
+        )
+    months = by_month(*found[0]) if len(found) == 1 else []
+    if json:
+        session.document({"series": all_coverage(found), "months": months})
+        return
+    session.out.print(render.shares(all_coverage(found)))
+    if months:
+        session.out.print("", render.months(months))
+
+
+def gaps(
+    symbols: Symbols = None,
+    source: Sources = None,
+    interval: Intervals = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also the holes that the provider has confirmed.")
+    ] = False,
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """What is missing, and why. Exit 3 when a hole is not explained."""
+    from histq.cli import render
+    from histq.cli.session import Session
+    from histq.pipeline.ledgers import all_gaps, ledgers
+
+    session = Session("gaps", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    with session.open() as backends:
+        found = all_gaps(
+            ledgers(backends.store, session.settings, symbols or (), source or (), interval or ())
+        )
+    open_ = [gap for gap in found if not gap.explained]
+    if json:
+        session.document({"unexplained": len(open_), "gaps": found})
+    else:
+        session.out.print(render.gaps(found if all_ else open_, len(found) - len(open_)))
+    raise typer.Exit(FOUND_SOMETHING if open_ else 0)

@@ -1,10 +1,10 @@
-"""dlq: what could not be stored."""
+"""repair, and dlq: what is missing, and what could not be stored."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+from histq.cli.options import ConfigFile, Db, Intervals, Json, Quiet, Sources, Symbols, Verbose
 from histq.errors import Usage
 
 if TYPE_CHECKING:
@@ -22,7 +22,42 @@ dlq = typer.Typer(no_args_is_help=True, help="Dead letters: data we have and cou
 
 
 def add_to(app: typer.Typer) -> None:
+    app.command(rich_help_panel=PANEL, epilog="histq repair BTCUSDT")(repair)
     app.add_typer(dlq, name="dlq", rich_help_panel=PANEL)
+
+
+def repair(
+    symbols: Symbols = None,
+    source: Sources = None,
+    interval: Intervals = None,
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Ask again for what histq gaps shows as not explained, exactly that, and queue it."""
+    from histq.cli import collect, render
+    from histq.cli.progress import Display
+    from histq.cli.session import Session
+    from histq.pipeline.fetch import fetch
+    from histq.pipeline.ledgers import ledgers, to_repair
+    from histq.plan import Wish
+    from histq.stop import Stop
+
+    session = Session("repair", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    with session.open() as backends:
+        found = ledgers(
+            backends.store, session.settings, symbols or (), source or (), interval or ()
+        )
+    selection = to_repair(found, session.settings)
+    stop = Stop().on_signals()
+    with Display(session.err, quiet=quiet) as display:
+        job = collect.job_of(session, display, stop, selection, Wish(repair=True), patient=False)
+        report = fetch(job)
+    incomplete = report.exit_code == 0 and bool(selection.skipped)
+    exit_code = stop.exit_code if stop else INCOMPLETE if incomplete else report.exit_code
+    collect.finish(session, exit_code, report, render.fetched(report))
 
 
 @dlq.command("list", epilog="histq dlq list")

@@ -195,7 +195,7 @@ class SourceWork:
         if self._job.wish.start is None and reach is not None:
             # Nobody asked for what the plan does not serve, so that is no failure.
             windows = [Window(max(reach, w.start), w.end) for w in windows if reach < w.end]
-        if not self._job.wish.refetch:
+        if not (self._job.wish.refetch or self._job.wish.repair):
             confirm_after_ms = self._confirm_after_ms
             windows = missing(windows, before, now, confirm_after_ms)
         cut = pages(windows, interval, target.provider.page_slots(interval), reach)

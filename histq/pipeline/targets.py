@@ -44,7 +44,7 @@ def select(
     the others lacks is skipped. Raises Usage too when nothing is left.
     """
     asked = [Interval.parse(name) for name in intervals]
-    wanted = [_resolve(symbol, settings) for symbol in symbols]
+    wanted = [resolve(symbol, settings) for symbol in symbols]
     markets = [token for tokens in wanted for token in tokens] or [t.token for t in settings.tokens]
     chosen = sources or [name for name, source in settings.sources.items() if source.enabled]
     if not chosen:
@@ -99,8 +99,8 @@ def _target(
     return Target(provider, source, market, interval)
 
 
-def _resolve(symbol: str, settings: Settings) -> list[Token | str]:
-    """The tokens that the user's symbol names, or the symbol itself, in upper case, where none."""
+def resolve(symbol: str, settings: Settings) -> list[Token | str]:
+    """The tokens that the user's symbol names, or the symbol itself where none. Raises Usage."""
     text = symbol.upper().replace("-", "/")
     if not _SYMBOL.fullmatch(text):
         raise Usage(f"no symbol {symbol!r}; write BTCUSDT, BTC/USDT or BTC")

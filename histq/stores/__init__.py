@@ -85,6 +85,9 @@ class Store(Protocol):
     def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
         """Records that a candle was told again with other values, as (stored, later)."""
 
+    def series(self) -> list[Series]:
+        """All that the ledger knows, in order."""
+
     def spans(self, series: Series) -> list[Span]:
         """The ledger of one series in order; empty for one that nobody has asked for."""
 

@@ -120,6 +120,12 @@ class SqliteStore:
             )
         return revised
 
+    def series(self) -> list[Series]:
+        found = self._db.rows(
+            "select source, symbol, interval from series order by source, symbol, interval"
+        )
+        return [Series(*row) for row in found]
+
     def spans(self, series: Series) -> list[Span]:
         found = self._db.rows(
             'select start, "end", state, seen, asked_at, reason from spans'

@@ -1,0 +1,148 @@
+"""What a series lacks, and whose fault it is: the ledger read as a list of holes. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from histq.ledger import ACCEPTED
+from histq.model import Interval, Series, Span, State, Window
+
+
+class Why(StrEnum):
+    """Why a stretch holds no candles."""
+
+    NEVER_ASKED = "never asked"
+    FAILED = "failed"
+    EMPTY_ONCE = "empty, not confirmed yet"
+    EMPTY = "empty, confirmed"
+    DEAD = "dead letter"
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A hole of one series; `explained` when the provider is believed that nothing was there."""
+
+    source: str
+    symbol: str
+    interval: str
+    start: int
+    end: int
+    slots: int
+    why: Why
+    explained: bool
+    reason: str | None
+    seen: int
+    asked_at: int | None
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """How much of what is known to be wanted is there, in slots of the grid.
+
+    `share` is (stored + queued) / (all - accepted holes); None where nothing is wanted.
+    """
+
+    source: str
+    symbol: str
+    interval: str
+    start: int | None
+    end: int | None
+    slots: int
+    stored: int
+    queued: int
+    accepted: int
+    lacking: int
+    share: float | None
+
+
+def gaps(series: Series, spans: Sequence[Span]) -> list[Gap]:
+    """Every stretch between the ledger's ends that holds nothing stored or queued, in order."""
+    interval = Interval(series.interval)
+    found = (_gap(series, interval, span) for span in _holes(spans))
+    return [gap for gap in found if gap.slots]
+
+
+def _holes(spans: Sequence[Span]) -> Iterator[Span]:
+    """The spans that hold nothing, and those that nobody has ever asked for between the known."""
+    reached = spans[0].start if spans else 0
+    for span in spans:
+        if reached < span.start:
+            yield Span(reached, span.start, State.WANTED)
+        if span.state not in (State.STORED, State.QUEUED):
+            yield span
+        reached = span.end
+
+
+def _gap(series: Series, interval: Interval, span: Span) -> Gap:
+    why = _why(span)
+    return Gap(
+        *series,
+        start=span.start,
+        end=span.end,
+        slots=interval.slots(span.start, span.end),
+        why=why,
+        explained=why is Why.EMPTY,
+        reason=span.reason,
+        seen=span.seen,
+        asked_at=span.asked_at,
+    )
+
+
+def _why(span: Span) -> Why:
+    match span.state:
+        case State.FAILED:
+            return Why.FAILED
+        case State.DEAD:
+            return Why.DEAD
+        case State.EMPTY:
+            return Why.EMPTY if span.seen >= ACCEPTED else Why.EMPTY_ONCE
+        case _:
+            return Why.NEVER_ASKED
+
+
+def coverage(series: Series, spans: Sequence[Span], within: Window | None = None) -> Coverage:
+    """The series from the first to the last instant that the ledger knows of, or `within`."""
+    interval = Interval(series.interval)
+    if within is None and spans:
+        within = Window(spans[0].start, spans[-1].end)
+    start, end = within or (None, None)
+    slots = interval.slots(*within) if within else 0
+    stored = _slots(spans, interval, within, State.STORED)
+    queued = _slots(spans, interval, within, State.QUEUED)
+    confirmed = [span for span in spans if _why(span) is Why.EMPTY]
+    accepted = _slots(confirmed, interval, within, State.EMPTY)
+    real = slots - accepted
+    return Coverage(
+        *series,
+        start=start,
+        end=end,
+        slots=slots,
+        stored=stored,
+        queued=queued,
+        accepted=accepted,
+        lacking=real - stored - queued,
+        share=(stored + queued) / real if real else None,
+    )
+
+
+def _slots(spans: Iterable[Span], interval: Interval, within: Window | None, state: State) -> int:
+    if within is None:
+        return 0
+    return sum(
+        interval.slots(max(span.start, within.start), min(span.end, within.end))
+        for span in spans
+        if span.state is state
+    )
+
+
+def by_month(series: Series, spans: Sequence[Span]) -> list[Coverage]:
+    """The coverage of each calendar month from the first instant known to the last."""
+    if not spans:
+        return []
+    month, known = Interval("1M"), Window(spans[0].start, spans[-1].end)
+    found = []
+    start = known.start
+    while start < known.end:
+        end = min(month.next(start), known.end)
+        found.append(coverage(series, spans, Window(start, end)))
+        start = end
+    return found

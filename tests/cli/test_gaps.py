@@ -1,0 +1,119 @@
+"""coverage, gaps and repair: what is missing, why, and asking again for exactly that."""
+
+import json
+
+from tests.conftest import Histq, source_at
+from tests.loopback import Asked, Loopback, Says
+
+HOUR_MS = 3_600_000
+START = 1_704_067_200_000  # 2024-01-01
+PAGES = 5
+OUTAGE = range(1_200, 1_203)
+BROKEN = (1, 3)  # the pages that fail, until the provider heals
+FETCH = ("fetch", "BTC", "-s", "binance", "--from", "2024-01-01", "--to", "2024-07-27T08:00Z")
+
+
+def hours(asked: Asked) -> Says:
+    """5,000 hours, but for an outage of three in the second page."""
+    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
+    values = ["3", "4", "2", "3.5", "10"]
+    rows = []
+    for slot in range(PAGES * 1000):
+        opened = START + slot * HOUR_MS
+        if start <= opened <= end and slot not in OUTAGE:
+            rows.append([opened, *values, opened + HOUR_MS - 1, "35", 7, "5", "17", "0"])
+    return Says(json.dumps(rows[:1000]).encode())
+
+
+def faulty(asked: Asked) -> Says:
+    page = (int(asked.query["startTime"]) - START) // HOUR_MS // 1000
+    return Says(b"gone fishing", 503) if page in BROKEN else hours(asked)
+
+
+def test_gaps_names_what_failed_and_repair_asks_for_exactly_that(histq: Histq) -> None:
+    with Loopback(faulty) as server:
+        settings = source_at("binance", server.url)
+        assert histq(*FETCH, **settings).code == 3
+        histq("consume")
+        broken = histq("gaps", "--json")
+        asked_before = len(server.log)
+
+        server.answer_with(hours)
+        repaired = histq("repair", "--json", **settings)
+        histq("consume")
+        healed = histq("gaps", "--json")
+
+    assert broken.code == 3
+    assert [
+        ((gap["start"] - START) // HOUR_MS, gap["slots"], gap["why"])
+        for gap in broken.document["gaps"]
+    ] == [(1000, 1000, "failed"), (3000, 1000, "failed")]
+    assert "HTTP 503 gone fishing" in broken.document["gaps"][0]["reason"]
+    assert repaired.code == 0, repaired.err
+    assert [
+        (int(asked.query["startTime"]) - START) // HOUR_MS for asked in server.log[asked_before:]
+    ] == [1000, 3000]
+    assert healed.code == 0
+    assert [
+        ((gap["start"] - START) // HOUR_MS, gap["slots"], gap["why"], gap["explained"])
+        for gap in healed.document["gaps"]
+    ] == [(1200, 3, "empty, confirmed", True)]
+
+
+def test_repair_asks_for_nothing_where_nothing_is_missing(histq: Histq) -> None:
+    with Loopback(hours) as server:
+        settings = source_at("binance", server.url)
+        histq(*FETCH, **settings)
+        asked_before = len(server.log)
+
+        repaired = histq("repair", "--json", **settings)
+
+    assert repaired.code == 0
+    assert repaired.document["requests"] == 0
+    assert len(server.log) == asked_before
+
+
+def test_coverage_counts_what_is_there_of_what_is_wanted(histq: Histq) -> None:
+    with Loopback(faulty) as server:
+        histq(*FETCH, **source_at("binance", server.url))
+        histq("consume")
+        found = histq("coverage", "BTCUSDT", "--json").document
+
+    (series,) = found["series"]
+    assert (series["slots"], series["stored"], series["lacking"]) == (5000, 3000, 2000)
+    assert series["accepted"] == 0
+    assert series["share"] == 0.6
+    # The second page, hours 1000 to 1999, is missing from February 11 at 16:00 to March 24 at 8:00.
+    lacking = [month["lacking"] for month in found["months"]]
+    assert lacking[:3] == [0, 18 * 24 + 8, 23 * 24 + 8]
+    assert sum(lacking) == 2000
+
+
+def test_the_month_by_month_bar_shows_what_is_lacking(histq: Histq) -> None:
+    with Loopback(faulty) as server:
+        histq(*FETCH, **source_at("binance", server.url))
+        histq("consume")
+
+        shown = histq("coverage", "BTC").out
+
+    january = next(line for line in shown.splitlines() if line.startswith("2024-01"))
+    march = next(line for line in shown.splitlines() if line.startswith("2024-03"))
+    assert january.split()[:2] == ["2024-01", "█" * 31]
+    assert march.split()[1].count("·") == 23
+    assert march.split()[1].count("█") == 8
+
+
+def test_gaps_of_an_unknown_series_is_a_mistake(histq: Histq) -> None:
+    with Loopback(hours) as server:
+        histq(*FETCH, **source_at("binance", server.url))
+
+        ended = histq("gaps", "DOGE")
+
+    assert ended.code == 2
+    assert ended.err == "histq: no such series in this database; histq stats lists them\n"
+
+
+def test_gaps_without_a_database_says_so(histq: Histq) -> None:
+    assert histq("gaps").code == 10
+    assert histq("coverage").code == 10
+    assert histq("repair").code == 10
