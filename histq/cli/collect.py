@@ -1,7 +1,7 @@
 """fetch, consume, sync."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
 import typer
 
@@ -43,6 +43,7 @@ def fetch(
     since: options.Since = None,
     until: options.Until = None,
     refetch: options.Refetch = False,
+    dry_run: options.DryRun = False,
     fail_if_empty: FailIfEmpty = False,
     db: Db = None,
     config: options.ConfigFile = None,
@@ -62,11 +63,25 @@ def fetch(
     with Display(session.err, quiet=quiet) as display:
         asked = Asked(symbols, source, interval, since, until, refetch)
         job = fetch_job(session, display, stop, asked, patient=False)
+        if dry_run:
+            _show_plan(session, job, fail_if_empty=fail_if_empty)
         report = run(job)
     exit_code = stop.exit_code if stop else report.exit_code
     if exit_code == 0 and fail_if_empty and not report.queued_points:
         exit_code = NOTHING_TO_DO
     finish(session, exit_code, report, render.fetched(report))
+
+
+def _show_plan(session: "Session", job: "FetchJob", *, fail_if_empty: bool) -> NoReturn:
+    from histq.cli import render
+    from histq.pipeline.planning import dry_run
+
+    plan = dry_run(job.opener, job.selection, job.wish, job.clock())
+    if session.json:
+        session.document(plan)
+    else:
+        session.out.print(render.planned(plan))
+    raise typer.Exit(NOTHING_TO_DO if fail_if_empty and not plan.requests else 0)
 
 
 def consume(

@@ -46,6 +46,10 @@ Concurrency = Annotated[
         "--concurrency", min=1, max=64, help="Workers, each with its own connection. [default: 5]"
     ),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would be asked for and its cost; ask nobody."),
+]
 FailIfEmpty = Annotated[
     bool, typer.Option("--fail-if-empty", help="Exit 4 when there was nothing to do.")
 ]

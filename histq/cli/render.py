@@ -9,6 +9,7 @@ from rich.text import Text
 
 from histq.gaps import Coverage, Gap
 from histq.model import DeadLetter, Depth, iso
+from histq.pipeline.planning import DryRun
 from histq.pipeline.reports import ConsumeReport, FetchReport
 from histq.queues import DeadCount
 from histq.stores import Run, SeriesStats, Throughput
@@ -344,4 +345,29 @@ def gaps(found: Sequence[Gap], explained: int) -> RenderableType:
         parts.append(Text(f"{count(open_)} holes are not explained; histq repair asks again"))
     if explained:
         parts.append(Text(tail, style="dim"))
+    return Group(*parts)
+
+
+def planned(plan: DryRun) -> RenderableType:
+    """What a fetch would ask for, by series, and what it costs, by source."""
+    right = ("requests", "points", "held")
+    made = table("series", "from", "to", *right, right=right)
+    for one in plan.series:
+        made.add_row(
+            f"{one.source}/{one.symbol}/{one.interval}",
+            "-" if one.start is None else iso(one.start),
+            "-" if one.end is None else iso(one.end),
+            count(one.requests),
+            count(one.points),
+            count(one.held),
+        )
+    parts: list[RenderableType] = [made]
+    for source in plan.sources:
+        cost = "" if source.unit == "requests" else f", {count(source.cost)} {source.unit}"
+        took = f", at least {age(source.at_least_s)}" if source.at_least_s else ""
+        parts.append(Text(f"{source.source}: {count(source.requests)} requests{cost}{took}"))
+    parts.append(
+        Text(f"at most {count(plan.points)} points, about {size(plan.disk_bytes)} once stored")
+    )
+    parts += [Text(f"skipped {skip.why}", style="dim") for skip in plan.skipped]
     return Group(*parts)

@@ -33,10 +33,11 @@ from histq.model import Draft, Series, Span, State, Window
 from histq.page import flatten, pack, timestamps
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.letters import body_letter
+from histq.pipeline.planning import SeriesPlan, plan_series
 from histq.pipeline.reports import Failure, SourceReport
 from histq.pipeline.runs import RunLog
 from histq.pipeline.targets import Target
-from histq.plan import Wish, closed_until, missing, pages, wanted
+from histq.plan import Wish
 from histq.providers import Ask
 from histq.settings import plan_of
 from histq.stop import Stop
@@ -87,16 +88,8 @@ class Job(Protocol):
     def clock(self) -> Clock: ...
 
 
-class _Plan(NamedTuple):
-    """What is to be asked of one series, and what was known of it before."""
-
-    target: Target
-    windows: list[Window]
-    before: list[Span]
-
-
 class _Pending(NamedTuple):
-    plan: _Plan
+    plan: SeriesPlan
     window: Window
     answers: "Future[list[Answer]]"
 
@@ -185,22 +178,12 @@ class SourceWork:
                     raise Locked(f"{series}: another histq has been fetching it for too long")
         self._held.add(series)
 
-    def _plan(self, target: Target) -> _Plan:
-        now = self._job.clock()
-        interval = target.interval
+    def _plan(self, target: Target) -> SeriesPlan:
         before = self._spans(target.series)
-        until = closed_until(interval, now, target.provider.publish_delay_ms(interval))
-        windows = wanted(self._job.wish, before, interval, until)
-        reach = target.provider.reach(interval, plan_of(self._settings), now)
-        if self._job.wish.start is None and reach is not None:
-            # Nobody asked for what the plan does not serve, so that is no failure.
-            windows = [Window(max(reach, w.start), w.end) for w in windows if reach < w.end]
-        if not (self._job.wish.refetch or self._job.wish.repair):
-            confirm_after_ms = self._confirm_after_ms
-            windows = missing(windows, before, now, confirm_after_ms)
-        cut = pages(windows, interval, target.provider.page_slots(interval), reach)
-        self._job.watcher.planned(target.series, sum(interval.slots(*window) for window in cut))
-        return _Plan(target, cut, before)
+        settings = self._job.opener.settings
+        plan = plan_series(target, self._job.wish, before, self._job.clock(), settings)
+        self._job.watcher.planned(target.series, plan.slots)
+        return plan
 
     @property
     def _confirm_after_ms(self) -> int:
@@ -231,7 +214,7 @@ class SourceWork:
             slots = pending.plan.target.interval.slots(*pending.window)
             self._job.watcher.answered(series, slots, pending.window.end)
 
-    def _commit(self, plan: _Plan, answer: Answer) -> None:
+    def _commit(self, plan: SeriesPlan, answer: Answer) -> None:
         series, window = plan.target.series, answer.window
         if window.start >= window.end:
             return  # nothing in it is closed yet
@@ -256,7 +239,7 @@ class SourceWork:
         self.report.queued_points += len(times) * put
         logger.debug("%s: queued points=%d window=%s", series, len(times), window)
 
-    def _begin(self, plan: _Plan) -> None:
+    def _begin(self, plan: SeriesPlan) -> None:
         """Notes in the ledger what this run is about to ask, so that a later one can finish it."""
         series = plan.target.series
         if series not in self._begun:

@@ -26,6 +26,7 @@ class Defaults(NamedTuple):
 
     `requests_per_minute` is ours to keep to, below what the provider allows. `plans` are the values
     that the setting `plan` may take, the first being the default; empty where it means nothing.
+    A request costs `cost` of what the provider counts by `unit`.
     """
 
     base_url: str
@@ -34,6 +35,8 @@ class Defaults(NamedTuple):
     requests_per_minute: int
     concurrency: int
     plans: tuple[str, ...] = ()
+    cost: int = 1
+    unit: str = "requests"
 
 
 class Ask(NamedTuple):

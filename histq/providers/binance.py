@@ -52,6 +52,8 @@ class Binance:
         intervals=("1h",),
         requests_per_minute=2400,
         concurrency=5,
+        cost=2,
+        unit="request weight",
     )
     key_hint: ClassVar = ""
 

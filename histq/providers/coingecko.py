@@ -76,6 +76,7 @@ class CoinGecko:
         requests_per_minute=5,
         concurrency=1,
         plans=("auto", "keyless", "demo", "paid"),
+        unit="monthly credits",
     )
     key_hint: ClassVar = ""
 
