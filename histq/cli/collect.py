@@ -73,14 +73,14 @@ def fetch(
 
 
 def _show_plan(session: "Session", job: "FetchJob", *, fail_if_empty: bool) -> NoReturn:
-    from histq.cli import render
+    from histq.cli import render_ledger
     from histq.pipeline.planning import dry_run
 
     plan = dry_run(job.opener, job.selection, job.wish, job.clock())
     if session.json:
         session.document(plan)
     else:
-        session.out.print(render.planned(plan))
+        session.out.print(render_ledger.planned(plan))
     raise typer.Exit(NOTHING_TO_DO if fail_if_empty and not plan.requests else 0)
 
 

@@ -80,7 +80,7 @@ def coverage(
     verbose: Verbose = False,
 ) -> None:
     """How complete each series is; of a single one, month by month."""
-    from histq.cli import render
+    from histq.cli import render_ledger
     from histq.cli.session import Session
     from histq.gaps import by_month
     from histq.pipeline.ledgers import all_coverage, ledgers
@@ -94,9 +94,9 @@ def coverage(
     if json:
         session.document({"series": all_coverage(found), "months": months})
         return
-    session.out.print(render.shares(all_coverage(found)))
+    session.out.print(render_ledger.shares(all_coverage(found)))
     if months:
-        session.out.print("", render.months(months))
+        session.out.print("", render_ledger.months(months))
 
 
 def gaps(
@@ -113,7 +113,7 @@ def gaps(
     verbose: Verbose = False,
 ) -> None:
     """What is missing, and why. Exit 3 when a hole is not explained."""
-    from histq.cli import render
+    from histq.cli import render_ledger
     from histq.cli.session import Session
     from histq.pipeline.ledgers import all_gaps, ledgers
 
@@ -126,5 +126,5 @@ def gaps(
     if json:
         session.document({"unexplained": len(open_), "gaps": found})
     else:
-        session.out.print(render.gaps(found if all_ else open_, len(found) - len(open_)))
+        session.out.print(render_ledger.gaps(found if all_ else open_, len(found) - len(open_)))
     raise typer.Exit(FOUND_SOMETHING if open_ else 0)
