@@ -1,4 +1,4 @@
-"""What a person reads of the ledger: shares, months, holes, plans. Gets values, gives renderables."""
+"""What a person reads of the ledger: shares, months, holes, plans. Values in, renderables out."""
 
 from collections.abc import Sequence
 
