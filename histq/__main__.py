@@ -1,5 +1,17 @@
-"""python -m histq"""
+"""The program: python -m histq, and the command histq."""
 
-from histq.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Runs the command line; Ctrl-C ends it with 130, even while it is still being loaded."""
+    try:
+        from histq.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ from tenacity.wait import wait_exponential_jitter
 
 from histq import __version__
 from histq.budget import Budget
-from histq.errors import Config, Stopped, Throttled, Transient
+from histq.errors import Config, Misshapen, Stopped, Throttled, Transient
 from histq.host import Clock, wall_clock
 from histq.model import SPOT, Candle, Interval, Market, Series, Window, iso
 from histq.providers import Ask, Coin, Provider, Reply, Request, Searchable
@@ -64,6 +64,7 @@ class Client:
         self._provider = provider
         self._key = settings.key.encode()
         self._max_wait_s = settings.max_wait_s
+        self._timeout_s = settings.timeout_s
         self._budget = budget
         self._stop = stop
         self._clock = clock
@@ -156,7 +157,12 @@ class Client:
             if error.retry_after_s:
                 self._budget.silence(error.retry_after_s)
             raise
-        return parse(reply.body, ask), _server_now(reply) or self._clock()
+        server_now = _server_now(reply) or self._clock()
+        try:
+            return parse(reply.body, ask), server_now
+        except Misshapen as error:
+            error.answered_at = server_now
+            raise
 
     def _await_turn(self, ask: Ask) -> None:
         while (wait_s := self._budget.take()) > 0:
@@ -172,19 +178,36 @@ class Client:
     def _get(self, ask: Ask, request: Request) -> Reply:
         self.requests += 1
         try:
-            response = self._http.get(request.path.lstrip("/"), params=dict(request.params))
-        except httpx.UnsupportedProtocol as error:
+            status, headers, body = self._read(ask, request)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
             raise Config(f"[sources.{ask.series.source}] base_url: {error}") from error
         except httpx.TimeoutException as error:
             raise Transient(f"{ask}: no answer in time ({type(error).__name__})") from error
         except httpx.RequestError as error:
             raise Transient(f"{ask}: {error or type(error).__name__}") from error
-        logger.debug("%s: HTTP %s, %d bytes", ask, response.status_code, len(response.content))
+        logger.debug("%s: HTTP %s, %d bytes", ask, status, len(body))
         # A proxy may echo what it was sent, and bodies end up in messages and dead letters.
-        body = response.content
         if len(self._key) >= LEAST_KEY_BYTES:
             body = body.replace(self._key, b"(key)")
-        return Reply(response.status_code, dict(response.headers), body)
+        return Reply(status, headers, body)
+
+    def _read(self, ask: Ask, request: Request) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body. Raises Stopped, and Transient past `timeout_s` in all.
+
+        httpx bounds the wait for each piece, not for all of them: an answer that comes a byte a
+        second would never end.
+        """
+        path, params = request.path.lstrip("/"), dict(request.params)
+        deadline = time.monotonic() + self._timeout_s
+        body = bytearray()
+        with self._http.stream("GET", path, params=params) as response:
+            for piece in response.iter_bytes():
+                body += piece
+                if self._stop:
+                    raise Stopped("stopped while an answer was coming in")
+                if time.monotonic() > deadline:
+                    raise Transient(f"{ask}: the answer took longer than {self._timeout_s:g} s")
+        return response.status_code, dict(response.headers), bytes(body)
 
     def _tell(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -202,10 +225,19 @@ def open_client(
     clock: Clock = wall_clock,
     on_retry: OnRetry = lambda why, wait_s: None,
 ) -> Client:
-    """A client under the budget that all processes of this machine share for the source's host."""
+    """A client under the budget that all processes of this machine share for the source's host.
+
+    Raises Config where none can be made: a proxy, a certificate file or an address that is wrong.
+    """
     host = urlsplit(provider.base_url(settings.base_url, plan_of(settings))).netloc
     budget = Budget(state_folder, host, settings.requests_per_minute, clock=clock)
-    return Client(provider, settings, budget, stop=stop, clock=clock, on_retry=on_retry)
+    try:
+        return Client(provider, settings, budget, stop=stop, clock=clock, on_retry=on_retry)
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        raise Config(
+            f"{provider.name}: cannot set up HTTP: {error}; look at the base_url of"
+            f" [sources.{provider.name}] and at HTTP_PROXY, ALL_PROXY and SSL_CERT_FILE"
+        ) from error
 
 
 _backoff = wait_exponential_jitter(initial=1, max=30, jitter=0.5)
@@ -234,7 +266,7 @@ def _answer(
     """The answer without open candles, and the window that is left to ask for, if any."""
     start, end = ask.window
     interval = ask.interval
-    closed = [c for c in candles if _closes_at(c, interval) < server_now]
+    closed = [c for c in candles if interval.closes_at(c) < server_now]
     closed.sort(key=attrgetter("timestamp"))
     final = min(end, max(start, interval.floor(server_now) if interval.gridded else server_now))
     if len(candles) >= provider.page_slots(interval) and interval.gridded:
@@ -246,9 +278,3 @@ def _answer(
             left = Window(last + 1, final)
             return Answer(Window(start, last + 1), closed), left if left.start < final else None
     return Answer(Window(start, final), closed), None
-
-
-def _closes_at(candle: Candle, interval: Interval) -> int:
-    if candle.close_time is not None:
-        return candle.close_time
-    return interval.close_time(candle.timestamp) if interval.gridded else candle.timestamp

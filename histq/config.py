@@ -88,10 +88,11 @@ def load(
     environ: Mapping[str, str] = os.environ,
     folder: Path | None = None,
     plain: bool = False,
+    read_files: bool = True,
 ) -> Loaded:
     """The settings in force. `file` stands in for ./histq.toml, and must exist. Raises Config.
 
-    `plain` leaves out files and environment: defaults and flags alone.
+    Without `read_files` there are environment and flags alone, with `plain` only flags.
     """
     folder = folder or Path.cwd()
     if plain:
@@ -103,7 +104,8 @@ def load(
         raise Config(f"no configuration file {file}; histq init writes one")
     tree: Tree = {}
     origins: Origins = {}
-    files = [] if plain else [path for path in (user_file(), local) if path.is_file()]
+    readable = (user_file(), local) if read_files and not plain else ()
+    files = [path for path in readable if path.is_file()]
     for path in files:
         _overlay(tree, origins, _read(path), str(path))
     _overlay(tree, origins, _from_environment(environ), "environment")
@@ -220,6 +222,13 @@ def _validated(tree: Tree, origins: Origins) -> Settings:
         raise Config(told) from None  # pydantic's own text shows values, and one may be a key
     for name, source in settings.sources.items():
         _refuse_unknown(name, source, origins)
+    for place, url in (("queue", settings.queue.url), ("store", settings.store.url)):
+        if url and not url.startswith("sqlite:///"):
+            origin = origins_of(origins, (place, "url"))
+            raise Config(
+                f"{origin}: {place}.url: {url.partition(':')[0]!r} is no back end that this histq"
+                ' has; known: "" (the database itself), sqlite:///path'
+            )
     return settings
 
 

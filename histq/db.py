@@ -221,9 +221,10 @@ class Database:
 
     def close(self) -> None:
         """Closes the connection; a second time does nothing."""
-        # The last connection to close checkpoints, so nobody else may write meanwhile.
+        # The last connection to close checkpoints, so nobody else may write meanwhile. Who has the
+        # lock now has a connection too, and then this one is not the last.
         with contextlib.suppress(OSError):  # a folder that we may only read
-            self._lock.acquire(self._lock_timeout_s)
+            self._lock.acquire(0)
         self._conn.close()
         self._lock.close()
 

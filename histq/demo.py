@@ -15,7 +15,7 @@ from typing import Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from histq.host import wall_clock
-from histq.model import DAY_MS, HOUR_MS, MINUTE_MS, Interval, iso
+from histq.model import DAY_MS, HOUR_MS, MINUTE_MS, Interval
 
 LEVELS: Final = {"BTCUSDT": 64_000.0, "ETHUSDT": 3_100.0, "SOLUSDT": 150.0}
 LATENCY_S: Final = 0.02
@@ -82,8 +82,9 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        today = wall_clock() // DAY_MS * DAY_MS
-        self.outage = today - 9 * DAY_MS + 14 * HOUR_MS + 7 * MINUTE_MS
+        # Within a page of a first run, so that one reply shows what came before and after it.
+        first = Interval("1m").floor(wall_clock()) - 30 * DAY_MS
+        self.outage = first + 20 * PAGE_LIMIT * MINUTE_MS + 300 * MINUTE_MS
         self._lock = threading.Lock()
         self._answered = 0
 
@@ -94,14 +95,12 @@ class _Server(ThreadingHTTPServer):
 
 
 class DemoServer:
-    """Serves while the block runs; `url` is its base_url, `outage` when it has no prices."""
+    """Serves while the block runs; `url` is its base_url."""
 
     def __init__(self) -> None:
         self._server = _Server()
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        start = self._server.outage
-        self.outage = f"{iso(start)}..{iso(start + OUTAGE_MS)}"
 
     def __enter__(self) -> Self:
         self._thread.start()

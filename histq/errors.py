@@ -51,11 +51,15 @@ class Throttled(Transient):
 
 
 class Misshapen(Transient):
-    """An answer that holds no candles: cut off, not JSON, or of another shape. Carries the body."""
+    """An answer that holds no candles: cut off, not JSON, or of another shape.
+
+    Carries the body, and when it was given by the provider's clock, ms, where that is known.
+    """
 
     def __init__(self, message: str, body: bytes = b"") -> None:
         super().__init__(message)
         self.body = body
+        self.answered_at: int | None = None
 
 
 class Permanent(HistqError):

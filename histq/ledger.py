@@ -38,6 +38,22 @@ def answered(
     return spans
 
 
+def unheld(news: Iterable[Span], before: Sequence[Span]) -> list[Span]:
+    """The news, but for what would take back what is held.
+
+    An answer that is empty, or none, says nothing against candles that are queued, stored or dead.
+    """
+    held = [span for span in before if span.state in (State.QUEUED, State.STORED, State.DEAD)]
+    kept: list[Span] = []
+    for new in news:
+        parts = [new]
+        if new.state in (State.EMPTY, State.FAILED):
+            for span in held:
+                parts = [left for part in parts for left in _without([part], span)]
+        kept += parts
+    return kept
+
+
 def covered(window: Window, times: Sequence[int], interval: Interval) -> list[Window]:
     """The stretches of the window whose slots hold candles; `times` ascending and in the window.
 

@@ -26,7 +26,7 @@ class FairLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return self._wait(descriptor, timeout_s)
+            return timeout_s > 0 and self._wait(descriptor, timeout_s)
         return True
 
     def release(self) -> None:

@@ -86,6 +86,12 @@ class Interval:
             return self.next(open_time) - 1
         return open_time + self.step_ms - 1
 
+    def closes_at(self, candle: "Candle") -> int:
+        """When the candle closed, or will; an observation without a grid at its own instant."""
+        if candle.close_time is not None:
+            return candle.close_time
+        return self.close_time(candle.timestamp) if self.gridded else candle.timestamp
+
     def slots(self, start: int, end: int) -> int:
         """How many open times lie in start <= t < end."""
         if end <= start:

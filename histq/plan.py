@@ -40,7 +40,7 @@ def wanted(
     elif wish.start is not None:
         windows = [Window(interval.ceil(wish.start), end)]
     elif not spans:
-        windows = [Window(interval.ceil(closed_until - DEFAULT_REACH_MS), end)]
+        windows = [Window(interval.floor(max(0, end - DEFAULT_REACH_MS)), end)]
     else:
         unfinished = (Window(span.start, min(span.end, end)) for span in spans if _open(span))
         windows = [*unfinished, Window(spans[-1].end, end)]

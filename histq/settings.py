@@ -61,6 +61,8 @@ class SourceSettings(_Table):
         parts = urlsplit(value)  # its port is a ValueError where it is no number
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("is no URL such as https://api.example.com")
+        if parts.username is not None:
+            raise ValueError("holds a user name; a key belongs into api_key, which is never shown")
         return value
 
     @field_validator("api_key")

@@ -21,7 +21,8 @@ class Asked(NamedTuple):
 class Says(NamedTuple):
     """One answer. `now` is the server's clock in ms, sent as Date; None sends the real one.
 
-    `declared` is the Content-Length to claim when it is not the true one.
+    `declared` is the Content-Length to claim when it is not the true one; `drip_s` is the time
+    between one byte and the next.
     """
 
     body: bytes
@@ -29,6 +30,7 @@ class Says(NamedTuple):
     headers: Mapping[str, str] = {}
     now: int | None = None
     declared: int | None = None
+    drip_s: float = 0
 
 
 Answer = Callable[[Asked], Says]
@@ -52,7 +54,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in says.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(says.body)
+        for piece in [says.body] if not says.drip_s else map(bytes, zip(says.body, strict=True)):
+            self.wfile.write(piece)
+            if self.server.closing.wait(says.drip_s):
+                break
         if says.declared:
             self.close_connection = True
 
@@ -68,6 +73,7 @@ class _Server(ThreadingHTTPServer):
         self.answer = answer
         self.lock = threading.Lock()
         self.log: list[Asked] = []
+        self.closing = threading.Event()
 
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client that was killed
@@ -103,6 +109,7 @@ class Loopback:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._server.closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

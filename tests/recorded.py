@@ -8,8 +8,10 @@ from typing import Any
 
 from tests.loopback import Asked, Says
 
+MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+STEP_MS = {"1m": MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
 # https://api.binance.com ... /api/v3/klines: at most so many rows a page.
 BINANCE_LIMIT = 1000
 
@@ -125,6 +127,7 @@ def binance_values(rows: Sequence[Row], symbol: str, interval: str) -> dict[Key,
             row[8],
             float(row[9]),
             float(row[10]),
+            None if row[6] == row[0] + STEP_MS[interval] - 1 else row[6],
         )
         for row in rows
     }

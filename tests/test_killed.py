@@ -19,7 +19,6 @@ SLOTS = 1_500
 OUTAGE = range(1_200, 1_203)
 FETCH = ("fetch", "-q", "BTCUSDT", "ETHUSDT", "-s", "binance", "--from", "2024-01-01", "--to")
 UNTIL = "2024-03-03T12:00Z"  # 1,500 hours later
-MOMENTS = 30
 
 # Every kind of write in every kind of transaction; a kill comes before the first and the second.
 FETCH_WRITES = (

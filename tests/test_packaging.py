@@ -116,4 +116,4 @@ def test_the_help_names_every_exit_code(histq: Histq) -> None:
 def test_the_installed_script_is_the_program() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-    assert project["scripts"] == {"histq": "histq.cli:main"}
+    assert project["scripts"] == {"histq": "histq.__main__:main"}

@@ -41,7 +41,7 @@ STORED = [span(100, 500, State.STORED)]
     ("wish", "spans", "expected"),
     [
         pytest.param(Wish(), [], [hours(20, 740)], id="nothing known: 30 days"),
-        pytest.param(Wish(end=UNTIL - HOUR_MS), [], [hours(20, 739)], id="30 days, to an end"),
+        pytest.param(Wish(end=UNTIL - HOUR_MS), [], [hours(19, 739)], id="30 days, to an end"),
         pytest.param(Wish(end=0), [], [], id="an end before the 30 days"),
         pytest.param(Wish(), STORED, [hours(500, 740)], id="from where the ledger ends"),
         pytest.param(Wish(end=600 * HOUR_MS), STORED, [hours(500, 600)], id="from there to an end"),

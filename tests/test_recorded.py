@@ -58,7 +58,7 @@ def _expected(folder: Path) -> dict[Key, Values]:
             if file.stem[-7:] > "2025-01":
                 continue
             rows = [
-                [int(row[0][:13]), *row[1:6], 0, row[7], int(row[8]), *row[9:]]
+                [int(row[0][:13]), *row[1:6], int(row[6][:13]), row[7], int(row[8]), *row[9:]]
                 for row in csv.reader(file.read_text().splitlines())
             ]
             expected |= binance_values(rows, symbol, "1h")
@@ -88,20 +88,20 @@ def _expected(folder: Path) -> dict[Key, Values]:
             values = tuple(row[name] for name in names)
             expected["cryptocompare", "BTCUSD", interval, row["time"] * 1000] = (
                 *values,
-                *(None, None, None),
+                *(None, None, None, None),
             )
     return expected
 
 
 def _close_only(price: float) -> Values:
-    return (None, None, None, price, None, None, None, None, None)
+    return (None, None, None, price, None, None, None, None, None, None)
 
 
 def _stored(database: Path) -> dict[Key, Values]:
     with sqlite3.connect(database) as connection:
         rows = connection.execute(
             "select source, symbol, interval, timestamp, open, high, low, close, volume,"
-            " quote_volume, trades, taker_buy_volume, taker_buy_quote_volume"
+            " quote_volume, trades, taker_buy_volume, taker_buy_quote_volume, close_time"
             " from historical_prices"
         ).fetchall()
     connection.close()

@@ -47,7 +47,13 @@ def _options(
 def main() -> None:
     """The program `histq`. Every error that is ours is one line on stderr and its exit code."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.exceptions.TyperException as error:
+        if error.format_message():  # empty where the help has been shown instead
+            _fail(f"{error.format_message()}; histq --help shows what there is", error.exit_code)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(130)
     except HistqError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:

@@ -55,6 +55,13 @@ def _tokens(settings: Settings) -> list[str]:
     for (base, quote), times in counts.items():
         if times > 1:
             found.append(f"tokens: {base}/{quote} is listed {times} times")
+    for base in dict.fromkeys(token.base for token in settings.tokens):
+        coins = {t.coingecko_id for t in settings.tokens if t.base == base and t.coingecko_id}
+        if len(coins) > 1:
+            found.append(
+                f"tokens: {base} is {' and '.join(sorted(coins))} at CoinGecko, which would be one"
+                f" series {base}USD; only the first is fetched"
+            )
     if settings.sources["coingecko"].enabled:
         for token in settings.tokens:
             if not token.coingecko_id:

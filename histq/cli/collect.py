@@ -184,7 +184,6 @@ def fetch_job(
     """The job that it means. Raises Usage, and Credentials, before anything is made or asked."""
     from histq.cli import dates
     from histq.host import wall_clock
-    from histq.model import iso
     from histq.pipeline.targets import select
     from histq.plan import Wish
 
@@ -192,9 +191,6 @@ def fetch_job(
     selection = select(
         session.settings, asked.symbols or (), asked.sources or (), asked.intervals or ()
     )
-    if start is not None and not session.quiet:
-        until_shown = "now" if end is None else iso(end)
-        session.err.print(f"from {iso(start)} to {until_shown}, UTC", style="dim")
     wish = Wish(start, end, asked.refetch)
     return job_of(
         session, display, stop, selection, wish, patient=patient, state_folder=state_folder

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
-from histq.errors import Usage
+from histq.errors import Stopped, Usage
 
 PANEL = "Set up"
 FOUND_SOMETHING = 3
@@ -35,7 +35,7 @@ def init(
     file = Path(FILE_NAME)
     if file.exists() and not force:
         raise Usage(f"{file} exists already; --force replaces it")
-    session = Session("init", db=db, quiet=quiet, verbose=verbose, plain=True)
+    session = Session("init", db=db, quiet=quiet, verbose=verbose, read_files=False)
     session.open(create=True).close()
     try:
         file.write_text(template())
@@ -68,7 +68,7 @@ def config_show(
     for key, value, origin in values:
         style = "dim" if origin == "default" else None
         line = f"{key} = {value}  ({origin})"
-        session.out.print(line, style=style, markup=False, soft_wrap=True)
+        session.out.print(line, style=style, soft_wrap=True)
 
 
 @config_app.command("path", epilog="histq config path")
@@ -89,7 +89,6 @@ def config_path(
         session.out.print(
             f"{place['path']}  {'read' if place['read'] else 'absent'}",
             soft_wrap=True,
-            markup=False,
         )
 
 
@@ -111,7 +110,7 @@ def config_check(
         session.document({"problems": found})
     else:
         for line in found:
-            session.out.print(line, style="yellow", markup=False, soft_wrap=True)
+            session.out.print(line, style="yellow", soft_wrap=True)
         read = ", ".join(map(str, session.loaded.files)) or "defaults only"
         session.out.print(f"{len(found)} problems" if found else f"settings are fine ({read})")
     raise typer.Exit(FOUND_SOMETHING if found else 0)
@@ -216,9 +215,12 @@ def symbols_search(
     provider = providers()["coingecko"]
     assert isinstance(provider, Searchable)
     settings = source_settings(session.settings, provider.name)
-    client = open_client(provider, settings, state_folder(), stop=Stop().on_signals())
+    stop = Stop().on_signals()
+    client = open_client(provider, settings, state_folder(), stop=stop)
     try:
         coins = client.find(ticker, provider)
+    except Stopped:
+        raise typer.Exit(stop.exit_code) from None
     finally:
         client.close()
     if not coins:
@@ -259,7 +261,7 @@ def demo(
     with DemoServer() as server, tempfile.TemporaryDirectory() as state:
         flags = {"sources": {"demo": {"base_url": server.url, "enabled": True}}}
         session = Session("demo", db=db, quiet=quiet, verbose=verbose, flags=flags, plain=True)
-        session.out.print(f"[bold]histq fetch[/bold]: 30 days of 1m candles from {server.url}")
+        session.out.print(f"histq fetch: 30 days of 1m candles from {server.url}", style="bold")
         with Display(session.err, quiet=quiet) as display:
             job = collect.fetch_job(
                 session,
@@ -271,7 +273,7 @@ def demo(
             )
             fetched = fetch(job)
         session.out.print(render.fetched(fetched), "")
-        session.out.print("[bold]histq consume --concurrency 5[/bold]")
+        session.out.print("histq consume --concurrency 5", style="bold")
         with Display(session.err, quiet=quiet) as display:
             consumed = consume(
                 ConsumeJob(session.opener, 5, session.runs, stop=stop, watcher=display)
@@ -279,7 +281,7 @@ def demo(
         session.out.print(render.consumed(consumed), "")
     exit_code = stop.exit_code if stop else fetched.exit_code or consumed.exit_code
     session.end(exit_code, consumed)
-    session.out.print(f"histq stats --db {db}", style="bold", markup=False)
+    session.out.print(f"histq stats --db {db}", style="bold")
     session.out.print(shown(session))
-    session.out.print(f"\nThe provider had an outage, {server.outage}: accepted, and known.")
+    session.out.print("\nhistq gaps --all shows the outage that the provider had")
     raise typer.Exit(exit_code)

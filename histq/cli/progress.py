@@ -75,7 +75,7 @@ class Display:
 
     def failed(self, source: str, why: str) -> None:
         line = why if why.startswith(source) else f"{source}: {why}"
-        self._console.print(f"histq: {line}", style="red", markup=False, soft_wrap=True)
+        self._console.print(f"histq: {line}", style="red", soft_wrap=True)
 
     def waiting(self, why: str) -> None:
         self._say(why)
@@ -88,7 +88,7 @@ class Display:
             if line == self._last_note or self._quiet:
                 return
             self._last_note = line
-        self._console.print(line, style="yellow", markup=False, soft_wrap=True)
+        self._console.print(line, style="yellow", soft_wrap=True)
 
     def _move(self, name: str, *, total: int, done: int, note: str) -> None:
         with self._lock:
@@ -105,4 +105,4 @@ class Display:
                 return
             self._said_at = time.monotonic()
         planned = f" of {totals[1]:,}" if totals[1] else ""
-        self._console.print(f"{name}: {totals[0]:,}{planned} {note}", markup=False, soft_wrap=True)
+        self._console.print(f"{name}: {totals[0]:,}{planned} {note}", soft_wrap=True)

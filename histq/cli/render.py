@@ -12,6 +12,9 @@ from histq.pipeline.reports import ConsumeReport, FetchReport
 from histq.queues import DeadCount
 from histq.stores import Run, SeriesStats, Throughput
 
+NOTHING_MISSING = "nothing is missing: all of it is held, or known to be empty"
+NOTHING_WANTED = "nothing to ask for: no whole candle has opened and closed in that time"
+
 
 def table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
@@ -57,15 +60,21 @@ def fetched(report: FetchReport) -> RenderableType:
             count(source.queued_points),
             count(source.elapsed_ms),
         )
-    parts: list[RenderableType] = [rows] if report.sources else []
+    parts: list[RenderableType] = []
+    if report.start is not None or report.end is not None:
+        start = "where the ledger ends" if report.start is None else iso(report.start)
+        end = "now" if report.end is None else iso(report.end)
+        parts.append(Text(f"from {start} to {end}, UTC", style="dim"))
+    parts.append(rows)
     parts.append(
         Text(
             f"queued {count(report.queued_points)} points in {count(report.queued_messages)}"
             f" messages in {count(report.elapsed_ms)} ms"
         )
     )
-    if not report.requests and not report.failures:
-        parts.append(Text("nothing is missing: all of it is held already"))
+    if not report.requests and all(source.succeeded for source in report.sources):
+        wanted = any(source.wanted for source in report.sources)
+        parts.append(Text(NOTHING_MISSING if wanted else NOTHING_WANTED))
     parts += [Text(f"skipped {skip.why}", style="dim") for skip in report.skipped]
     parts += _failures(report)
     return Group(*parts)

@@ -132,7 +132,7 @@ def retry(
     else:
         session.out.print(f"queued {done.queued} dead letters; histq consume stores them")
         for i, why in done.kept:
-            session.err.print(f"kept {i}: {why}", style="yellow", markup=False, soft_wrap=True)
+            session.err.print(f"kept {i}: {why}", style="yellow", soft_wrap=True)
     raise typer.Exit(INCOMPLETE if done.kept else 0)
 
 

@@ -33,6 +33,7 @@ class Session:
         verbose: bool = False,
         flags: Mapping[str, Any] | None = None,
         plain: bool = False,
+        read_files: bool = True,
     ) -> None:
         self.command = command
         self.json = json
@@ -43,7 +44,7 @@ class Session:
         tree = dict(flags or {})
         if db is not None:
             tree["database"] = {"path": str(db)}
-        self.loaded = config.load(tree, file=file, plain=plain)
+        self.loaded = config.load(tree, file=file, plain=plain, read_files=read_files)
         self.settings = self.loaded.settings
         self.opener = Opener(self.settings, owner_id())
         self.runs = RunLog(command, self.opener.owner)
@@ -68,7 +69,8 @@ class Session:
 def _console(file: Any) -> Console:
     # Where nobody watches there is no width to keep to, and a wrapped table cannot be read by grep.
     width = None if file.isatty() else 200
-    return Console(file=file, width=width, highlight=False, soft_wrap=False)
+    # No markup: what a provider said may look like it.
+    return Console(file=file, width=width, highlight=False, markup=False)
 
 
 def _log(quiet: bool, verbose: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from histq.errors import HistqError, LeaseLost, Poison, Transient
+from histq.errors import HistqError, LeaseLost, Poison, StorageFailed, Transient
 from histq.host import Clock, wall_clock
 from histq.model import Message, Reason, Span, State
 from histq.pipeline.backends import Backends, Opener
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 SIBLING_POLL_S: Final = 0.02
 IDLE_POLL_S: Final = 0.25
+JOIN_POLL_S: Final = 0.02
 TOLD_AFTER: Final = 2
 """Idle looks in a row after which the user is told: one may be a sibling between two batches."""
 
@@ -63,8 +64,7 @@ def consume(job: ConsumeJob) -> ConsumeReport:
     ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        _join(thread, job)
+    _join(threads, job)
     if shared.fatal is not None:
         raise shared.fatal
     report = shared.report
@@ -73,11 +73,13 @@ def consume(job: ConsumeJob) -> ConsumeReport:
     return report
 
 
-def _join(thread: threading.Thread, job: ConsumeJob) -> None:
-    """Waits for the thread; after a stop only for so long. Its leases are free once we are gone."""
-    while thread.is_alive() and not job.stop:
-        thread.join(0.2)
-    thread.join(job.opener.settings.consume.shutdown_seconds)
+def _join(threads: Sequence[threading.Thread], job: ConsumeJob) -> None:
+    """Waits for them; after a stop only for so long. Their leases are free once we are gone."""
+    while not job.stop and any(thread.is_alive() for thread in threads):
+        job.stop.wait(JOIN_POLL_S)
+    deadline = time.monotonic() + job.opener.settings.consume.shutdown_seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class _Shared:
@@ -115,7 +117,9 @@ class _Worker:
                 messages = backends.queue.lease(
                     settings.batch_size, settings.batch_points, settings.lease_s
                 )
-                if messages:
+                if messages and self._job.stop:
+                    backends.queue.release(messages)
+                elif messages:
                     self._idle = 0
                     self._settle(backends, messages)
             finally:
@@ -153,51 +157,49 @@ class _Worker:
     def _settle(self, backends: Backends, messages: Sequence[Message]) -> None:
         """Stores what the messages hold, or says why not. The one place that acts on its errors."""
         try:
-            report = settle(backends, self._job.runs, messages, self._job.clock())
+            self._tell(settle(backends, self._job.runs, messages, self._job.clock()))
         except (LeaseLost, Poison) as error:
-            self._split(backends, messages, error)
+            if len(messages) > 1:
+                # Halve until the guilty one is alone and cannot harm its neighbours.
+                half = len(messages) // 2
+                self._settle(backends, messages[:half])
+                self._settle(backends, messages[half:])
+            elif isinstance(error, Poison):
+                self._bury(backends, messages[0], error)
+            else:
+                logger.warning("%s; whoever holds it now stores it", error)
+        except (Transient, StorageFailed) as error:
+            for message in messages:
+                self._retry(backends, message, error)
+
+    def _bury(self, backends: Backends, message: Message, error: HistqError) -> None:
+        try:
+            with backends.transaction():
+                backends.queue.bury(message, Reason.PERMANENT, str(error))
+                backends.store.record(message.series, [Span(*message.window, State.DEAD)])
+        except LeaseLost as lost:
+            logger.warning("%s; whoever holds it now buries it", lost)
             return
-        except Transient as error:
-            report = self._retry(backends, messages, error)
-        self._tell(report)
+        points = message.points
+        self._tell(ConsumeReport(messages=1, points=points, dead=points))
+
+    def _retry(self, backends: Backends, message: Message, error: HistqError) -> None:
+        try:
+            with backends.transaction():
+                comes_back = backends.queue.retry(message, str(error))
+                if not comes_back:
+                    backends.store.record(message.series, [Span(*message.window, State.DEAD)])
+        except LeaseLost as lost:
+            logger.warning("%s; whoever holds it now stores it", lost)
+            return
+        points = message.points
+        retried, dead = (points, 0) if comes_back else (0, points)
+        self._tell(ConsumeReport(messages=1, points=points, retried=retried, dead=dead))
 
     def _tell(self, report: ConsumeReport) -> None:
         with self._shared.lock:
             add(self._shared.report, report)
         self._job.watcher.stored(report)
-
-    def _split(self, backends: Backends, messages: Sequence[Message], error: HistqError) -> None:
-        """Halves the batch until the guilty message is alone and cannot harm its neighbours."""
-        if len(messages) > 1:
-            half = len(messages) // 2
-            self._settle(backends, messages[:half])
-            self._settle(backends, messages[half:])
-            return
-        (message,) = messages
-        if isinstance(error, LeaseLost):
-            logger.warning("%s; whoever holds it now stores it", error)
-            return
-        with backends.transaction():
-            backends.queue.bury(message, Reason.PERMANENT, str(error))
-            backends.store.record(message.series, [Span(*message.window, State.DEAD)])
-        self._tell(ConsumeReport(messages=1, points=message.points, dead=message.points))
-
-    def _retry(
-        self, backends: Backends, messages: Sequence[Message], error: Transient
-    ) -> ConsumeReport:
-        report = ConsumeReport()
-        for message in messages:
-            with backends.transaction():
-                comes_back = backends.queue.retry(message, str(error))
-                if not comes_back:
-                    backends.store.record(message.series, [Span(*message.window, State.DEAD)])
-            report.messages += 1
-            report.points += message.points
-            if comes_back:
-                report.retried += message.points
-            else:
-                report.dead += message.points
-        return report
 
 
 def _partial(messages: Sequence[Message], settings: QueueSettings) -> bool:

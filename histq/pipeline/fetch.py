@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -11,9 +12,10 @@ import msgspec
 from histq.errors import DatabaseMissing
 from histq.host import Clock, wall_clock
 from histq.pipeline.backends import Opener
+from histq.pipeline.record import Watcher
 from histq.pipeline.reports import FetchReport
 from histq.pipeline.runs import RunLog
-from histq.pipeline.source import SourceWork, Watcher
+from histq.pipeline.source import SourceWork
 from histq.pipeline.targets import Selection, Target
 from histq.place import refuse_impossible, series_locks
 from histq.plan import Wish
@@ -67,11 +69,16 @@ def fetch(job: FetchJob) -> FetchReport:
         elapsed_ms=round((time.monotonic() - began) * 1000),
         sources=reports,
         failures=failures,
+        start=job.wish.start,
+        end=job.wish.end,
     )
 
 
 def _by_source(targets: Sequence[Target]) -> list[list[Target]]:
+    # In one order in every process, so that no two wait for each other's series; each once, because
+    # two tokens may be one market of a source.
+    distinct = {target.series: target for target in reversed(targets)}
     found: dict[str, list[Target]] = {}
-    for target in targets:
+    for target in sorted(distinct.values(), key=attrgetter("series")):
         found.setdefault(target.provider.name, []).append(target)
     return list(found.values())

@@ -37,14 +37,17 @@ class Redriven(NamedTuple):
     kept: list[tuple[int, str]]  # (letter, why it stays)
 
 
-def body_letter(series: Series, window: Window, body: bytes, error: str, now: int) -> DeadLetter:
+def body_letter(series: Series, window: Window, error: Misshapen, now: int) -> DeadLetter:
     """A letter with the beginning of a body that held no candles."""
+    body = error.body
     kept = body[:BODY_CAP]
     try:
-        shown = {"body": kept.decode()}
+        shown: dict[str, object] = {"body": kept.decode()}
     except UnicodeDecodeError:
         shown = {"base64": base64.b64encode(kept).decode()}
-    raw_data = json.dumps({**shown, "bytes": len(body), "cut": len(body) > BODY_CAP})
+    shown |= {"bytes": len(body), "cut": len(body) > BODY_CAP}
+    shown |= {"answered_at": now if error.answered_at is None else error.answered_at}
+    raw_data = json.dumps(shown)
     return DeadLetter(
         id=0,
         kind=Kind.BODY,
@@ -52,7 +55,7 @@ def body_letter(series: Series, window: Window, body: bytes, error: str, now: in
         window=window,
         points=0,
         reason=Reason.POISON,
-        error=error,
+        error=str(error),
         failures=0,
         deliveries=0,
         queued_at=now,
@@ -114,7 +117,8 @@ def _body(letter: DeadLetter, now: int) -> bytes:
         )
     except Misshapen as error:
         raise Misshapen(f"the answer still holds no candles; {again}") from error
-    return pack(flatten(sorted(candles, key=lambda candle: candle.timestamp)))
+    closed = (c for c in candles if interval.closes_at(c) < shown["answered_at"])
+    return pack(flatten(sorted(closed, key=lambda candle: candle.timestamp)))
 
 
 def _requeue(backends: Backends, letter: DeadLetter, body: bytes) -> bool:

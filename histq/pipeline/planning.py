@@ -23,6 +23,8 @@ class SeriesPlan(NamedTuple):
     target: Target
     windows: list[Window]
     before: list[Span]
+    wanted: bool
+    """Whether the wish holds any slot at all, known or not."""
 
     @property
     def slots(self) -> int:
@@ -41,11 +43,11 @@ def plan_series(
     if wish.start is None and reach is not None:
         # Nobody asked for what the plan does not serve, so that is no failure.
         windows = [Window(max(reach, w.start), w.end) for w in windows if reach < w.end]
+    any_wanted = any(interval.slots(*window) for window in windows)
     if not (wish.refetch or wish.repair):
         windows = missing(windows, before, now, round(settings.gaps.confirm_after_s * 1000))
-    return SeriesPlan(
-        target, pages(windows, interval, provider.page_slots(interval), reach), before
-    )
+    cut = pages(windows, interval, provider.page_slots(interval), reach)
+    return SeriesPlan(target, cut, before, any_wanted)
 
 
 class PlannedSeries(msgspec.Struct, frozen=True):

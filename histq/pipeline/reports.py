@@ -26,7 +26,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class SourceReport(msgspec.Struct):
-    """What one source gave. `succeeded` when it answered, or had nothing to be asked."""
+    """What one source gave. `succeeded` when it answered, or had nothing to be asked.
+
+    `wanted` when the wish held any slot at all, known or not.
+    """
 
     source: str
     requests: int = 0
@@ -34,9 +37,12 @@ class SourceReport(msgspec.Struct):
     queued_points: int = 0
     elapsed_ms: int = 0
     succeeded: bool = False
+    wanted: bool = False
 
 
 class FetchReport(msgspec.Struct):
+    """`start` and `end` as the user gave them; None where nothing was said."""
+
     requests: int
     queued_messages: int
     queued_points: int
@@ -45,6 +51,8 @@ class FetchReport(msgspec.Struct):
     elapsed_ms: int
     sources: list[SourceReport]
     failures: list[Failure]
+    start: int | None = None
+    end: int | None = None
 
     @property
     def exit_code(self) -> int:

@@ -35,6 +35,7 @@ from histq.providers import (
 PRO_URL: Final = "https://pro-api.coingecko.com/api/v3"
 PUBLIC_URL: Final = "https://api.coingecko.com/api/v3"
 FREE_DAYS: Final = 365
+FIREWALL: Final = 1020
 SPOT_DAYS: Final = 90
 # Past a day, and never more than 90: below and above it samples are not hourly.
 SPOT_LEAST_MS: Final = DAY_MS + HOUR_MS
@@ -175,8 +176,10 @@ class CoinGecko:
                 f"{ask.series}: CoinGecko has no coin {ask.market.native!r} (coingecko_id of token"
                 f" {ask.market.base}); find the id with: histq symbols search {ask.market.base}"
             )
-        if reply.status in (403, 1020) or (
-            reply.status >= 400 and b"cloudflare" in reply.body.lower()
+        if (
+            reply.status == 403
+            or code == FIREWALL
+            or (reply.status >= 400 and b"cloudflare" in reply.body.lower())
         ):
             raise Throttled(said, retry_after_s(reply))
         check_status(reply, ask)

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from histq.errors import Credentials, Misshapen, Permanent, Throttled, UnknownMarket
-from histq.model import Candle, Interval, Market, Token
+from histq.model import DAY_MS, Candle, Interval, Market, Token
 from histq.providers import (
     UNREADABLE,
     Ask,
@@ -27,6 +27,7 @@ from histq.providers import (
 )
 
 PAGE_LIMIT: Final = 2000
+MINUTES_REACH_MS: Final = 7 * DAY_MS
 DOLLARS: Final = ("USD", "USDT", "USDC", "FDUSD")
 KEY_HINT: Final = (
     "keyless access to CryptoCompare ended on 2026-05-21; set api_key in [sources.cryptocompare]"
@@ -83,7 +84,8 @@ class CryptoCompare:
         return PAGE_LIMIT
 
     def reach(self, interval: Interval, plan: str, now: int) -> int | None:
-        return None
+        # Of minutes the lower plans keep a week; what lies before it is asked for apart.
+        return interval.next(now - MINUTES_REACH_MS) if interval.name == "1m" else None
 
     def publish_delay_ms(self, interval: Interval) -> int:
         return 0

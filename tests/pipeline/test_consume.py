@@ -8,7 +8,7 @@ import pytest
 
 from histq.config import load
 from histq.db import Database
-from histq.errors import Config, Poison, Transient
+from histq.errors import Config, Misshapen, Poison, Transient
 from histq.model import Candle, Draft, Series, Window
 from histq.page import Flat, flatten, pack
 from histq.pipeline import letters
@@ -349,7 +349,9 @@ def test_a_kept_body_is_parsed_anew(opener: Opener, backends: Backends) -> None:
     row = [START, "2", "9", "1", "3.5", "10", START + HOUR - 1, "20", 4, "5", "10", "0"]
     window = Window(START, START + HOUR)
     body = json.dumps([row]).encode()
-    backends.queue.keep([letters.body_letter(BTC, window, body, "an older histq", START)])
+    backends.queue.keep(
+        [letters.body_letter(BTC, window, Misshapen("an older histq", body), START + HOUR)]
+    )
 
     redriven = letters.redrive(backends, backends.queue.letters(), START)
     run(opener)
@@ -360,7 +362,9 @@ def test_a_kept_body_is_parsed_anew(opener: Opener, backends: Backends) -> None:
 
 def test_a_kept_body_that_is_no_page_stays(opener: Opener, backends: Backends) -> None:
     window = Window(START, START + HOUR)
-    backends.queue.keep([letters.body_letter(BTC, window, b"<html>", "no candles", START)])
+    backends.queue.keep(
+        [letters.body_letter(BTC, window, Misshapen("no candles", b"<html>"), START)]
+    )
 
     redriven = letters.redrive(backends, backends.queue.letters(), START)
 
@@ -372,7 +376,9 @@ def test_a_kept_body_that_is_no_page_stays(opener: Opener, backends: Backends) -
 def test_a_body_past_the_cap_is_kept_in_part(opener: Opener, backends: Backends) -> None:
     body = b"x" * (letters.BODY_CAP + 1)
 
-    letter = letters.body_letter(BTC, Window(START, START + HOUR), body, "no candles", START)
+    letter = letters.body_letter(
+        BTC, Window(START, START + HOUR), Misshapen("no candles", body), START
+    )
 
     shown = json.loads(letter.raw_data)
     assert (len(shown["body"]), shown["bytes"], shown["cut"]) == (65_536, 65_537, True)
@@ -414,9 +420,51 @@ def test_queue_and_prices_may_be_files_of_their_own(tmp_path: Path) -> None:
         assert queue.value("select count(*) from dead_letters") == 1
 
 
+def test_an_open_candle_in_a_kept_body_is_not_stored(opener: Opener, backends: Backends) -> None:
+    row = [START, "2", "9", "1", "3.5", "10", START + HOUR - 1, "20", 4, "5", "10", "0"]
+    error = Misshapen("an older histq", json.dumps([row]).encode())
+    error.answered_at = START + HOUR - 1
+    letter = letters.body_letter(BTC, Window(START, START + HOUR), error, START + 9 * HOUR)
+    backends.queue.keep([letter])
+
+    letters.redrive(backends, backends.queue.letters(), START + 9 * HOUR)
+    run(opener)
+
+    assert closes(backends) == {}
+
+
+class LosingStore(SqliteStore):
+    """A store during whose work the lease of one message runs out and is taken by another."""
+
+    def write(self, series: Series, page: Flat) -> Written:
+        if series == ETH:
+            self.database.change("update messages set token = 'another' where symbol = 'ETHUSDT'")
+        return super().write(series, page)
+
+
+class LosingOpener(Opener):
+    """Opens a healthy queue and that store."""
+
+    def open(self, *, create: bool) -> Backends:
+        opened = Opener(self.settings, self.owner).open(create=create)
+        return opened._replace(store=LosingStore(opened.database))
+
+
+def test_a_lost_lease_stores_nothing_and_harms_no_neighbour(
+    opener: Opener, backends: Backends
+) -> None:
+    backends.queue.put([draft([candle(0)], slots=1), draft([candle(0)], ETH, slots=1)])
+
+    report = run(LosingOpener(*opener), wait=False)
+
+    assert closes(backends) == {0: 2.0}
+    assert closes(backends, ETH) == {}
+    assert (report.inserted, report.dead) == (1, 0)
+    assert backends.queue.depth().messages == 1
+
+
 def test_a_back_end_that_is_none_is_told_with_the_known_ones(tmp_path: Path) -> None:
     flags = {"database": {"path": str(tmp_path / "histq.db")}, "queue": {"url": "kafka://x"}}
-    opener = Opener(load(flags, plain=True).settings, "host:boot:1:0:test")
 
-    with pytest.raises(Config, match="no queue back end 'kafka'; known: sqlite"):
-        opener.open(create=True)
+    with pytest.raises(Config, match=r"queue.url: 'kafka' is no back end"):
+        load(flags, plain=True)

@@ -1,0 +1,149 @@
+"""What a provider's answer, or its failure, changes in the queue and in the ledger."""
+
+import logging
+from pathlib import Path
+from typing import Final, Protocol
+
+from histq.client import Answer
+from histq.errors import DatabaseMissing, HistqError, Misshapen, QueueFull
+from histq.host import Clock
+from histq.ledger import answered, unheld
+from histq.model import Draft, Series, Span, State, Window
+from histq.page import flatten, pack, timestamps
+from histq.pipeline.backends import Backends, Opener
+from histq.pipeline.letters import body_letter
+from histq.pipeline.planning import SeriesPlan
+from histq.pipeline.runs import RunLog
+from histq.plan import Wish
+from histq.stop import Stop
+
+logger = logging.getLogger(__name__)
+
+FULL_QUEUE_POLL_S: Final = 0.2
+
+
+class Watcher(Protocol):
+    """Is told what happens, by several threads at once."""
+
+    def planned(self, series: Series, slots: int) -> None:
+        """So many more slots of the series are to be asked for."""
+
+    def answered(self, series: Series, slots: int, reached: int) -> None:
+        """So many of them are dealt with; the series has come to that instant."""
+
+    def retrying(self, source: str, why: str, wait_s: float) -> None: ...
+
+    def failed(self, source: str, why: str) -> None: ...
+
+    def waiting(self, why: str) -> None: ...
+
+
+class Job(Protocol):
+    """What the threads of a fetch share."""
+
+    @property
+    def opener(self) -> Opener: ...
+    @property
+    def wish(self) -> Wish: ...
+    @property
+    def runs(self) -> RunLog: ...
+    @property
+    def stop(self) -> Stop: ...
+    @property
+    def watcher(self) -> Watcher: ...
+    @property
+    def state_folder(self) -> Path: ...
+    @property
+    def patient(self) -> bool: ...
+    @property
+    def clock(self) -> Clock: ...
+
+
+class Recorder:
+    """One source's hand on the database; belongs to one thread."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._begun: set[Series] = set()
+        self._backends: Backends | None = None
+
+    def spans(self, series: Series) -> list[Span]:
+        """The ledger of the series; empty where there is no database yet."""
+        if self._backends is None:
+            try:
+                self._backends = self._job.opener.open(create=False)
+            except DatabaseMissing:
+                return []  # made with the first page, so that a mistyped symbol makes none
+        return self._backends.store.spans(series)
+
+    def keep(self, plan: SeriesPlan, answer: Answer) -> int:
+        """Queues the page and says so in the ledger; how many points are new in the queue.
+
+        Raises QueueFull, unless the job is patient.
+        """
+        series, window = plan.target.series, answer.window
+        if window.start >= window.end:
+            return 0  # nothing in it is closed yet
+        flat = flatten(answer.candles)
+        times = timestamps(flat)
+        confirm_after_ms = round(self._job.opener.settings.gaps.confirm_after_s * 1000)
+        now = self._job.clock()
+        news = answered(window, times, plan.target.interval, plan.before, now, confirm_after_ms)
+        self._await_room(len(times))
+        backends = self._open()
+        with backends.transaction():
+            # The page first: a page that the ledger knows nothing of is only asked for again.
+            with backends.queue.transaction():
+                drafts = [Draft(series, window, len(times), pack(flat))] if times else []
+                put = backends.queue.put(drafts)
+                backends.queue.supersede(series, window)
+            if put or not times:
+                with backends.store.transaction():
+                    self._begin(plan)
+                    backends.store.record(series, unheld(news, plan.before))
+            else:
+                logger.warning("%s %s waits in the queue already; consume it first", series, window)
+        return len(times) * put
+
+    def fail(self, plan: SeriesPlan, window: Window, error: HistqError) -> None:
+        """Notes the window as failed: the next run asks again. A body without candles is kept."""
+        series, now = plan.target.series, self._job.clock()
+        backends = self._open()
+        with backends.transaction():
+            if isinstance(error, Misshapen):
+                letter = body_letter(series, window, error, now)
+                backends.queue.keep([letter])
+            with backends.store.transaction():
+                self._begin(plan)
+                failed = Span(*window, State.FAILED, asked_at=now, reason=str(error))
+                backends.store.record(series, unheld([failed], plan.before))
+
+    def close(self) -> None:
+        if self._backends is not None:
+            self._backends.close()
+
+    def _begin(self, plan: SeriesPlan) -> None:
+        """Notes in the ledger what this run is about to ask, so that a later one can finish it."""
+        series = plan.target.series
+        if series not in self._begun and not self._job.wish.refetch:
+            wanted = [Span(*window, State.WANTED) for window in plan.windows]
+            self._open().store.record(series, wanted)
+        self._begun.add(series)
+
+    def _open(self) -> Backends:
+        """The queue and the store, made when absent; the run has then begun to change something."""
+        if self._backends is None:
+            self._backends = self._job.opener.open(create=True)
+        self._job.runs.begin(self._backends.store)
+        return self._backends
+
+    def _await_room(self, points: int) -> None:
+        most = self._job.opener.settings.queue.max_depth
+        while (waiting := self._open().queue.depth().points) and waiting + points > most:
+            if not self._job.patient:
+                raise QueueFull(
+                    f"the queue holds {waiting:,} points, its max_depth is {most:,};"
+                    " run histq consume, then fetch again"
+                )
+            self._job.watcher.waiting(f"the queue is full ({waiting:,} points)")
+            self._job.stop.sleep(FULL_QUEUE_POLL_S)
