@@ -61,11 +61,16 @@ class Display:
             self._bars.stop()
 
     def planned(self, series: Series, slots: int) -> None:
-        self._move(series.source, total=slots, done=0, note=f"{series.symbol} {series.interval}")
+        if slots:
+            note = f"{series.symbol} {series.interval}"
+            self._move(series.source, total=slots, done=0, note=note)
 
     def answered(self, series: Series, slots: int, reached: int) -> None:
         note = f"{series.symbol} {series.interval} to {iso(reached)}"
         self._move(series.source, total=0, done=slots, note=note)
+
+    def waiting_points(self, points: int) -> None:
+        self._move("stored", total=points, done=0, note="points")
 
     def stored(self, report: ConsumeReport) -> None:
         self._move("stored", total=0, done=report.points, note="points")

@@ -33,6 +33,9 @@ TOLD_AFTER: Final = 2
 class ConsumeWatcher(Protocol):
     """Is told what happens, by several threads at once."""
 
+    def waiting_points(self, points: int) -> None:
+        """So many are in the queue at the start."""
+
     def stored(self, report: ConsumeReport) -> None:
         """A batch is done; what it did."""
 
@@ -56,7 +59,9 @@ class ConsumeJob(msgspec.Struct, frozen=True):
 def consume(job: ConsumeJob) -> ConsumeReport:
     """Runs the workers until nothing is left to wait for. Raises what the first of them raised."""
     began = time.monotonic()
-    job.opener.open(create=True).close()
+    with job.opener.open(create=True) as backends:
+        if not job.more():
+            job.watcher.waiting_points(backends.queue.depth().points)
     shared = _Shared()
     workers = [_Worker(job, shared) for _ in range(job.concurrency)]
     threads = [

@@ -26,7 +26,7 @@ class Watcher(Protocol):
     """Is told what happens, by several threads at once."""
 
     def planned(self, series: Series, slots: int) -> None:
-        """So many more slots of the series are to be asked for."""
+        """So many more slots of the series are to be asked for than was said before, or fewer."""
 
     def answered(self, series: Series, slots: int, reached: int) -> None:
         """So many of them are dealt with; the series has come to that instant."""

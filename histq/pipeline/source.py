@@ -103,11 +103,17 @@ class SourceWork:
         )
 
     def _fetch_all(self, client: Client, ahead: Ahead) -> None:
+        # Planned once for the figure that progress counts up to, and again, one by one, when the
+        # series is ours: another process may have fetched it by then.
+        foreseen = {target.series: self._plan(target).slots for target in self._targets}
+        for series, slots in foreseen.items():
+            self._job.watcher.planned(series, slots)
         for target in self._targets:
             if self._ended or self._job.stop:
                 break
             self._hold(target.series)
             plan = self._plan(target)
+            self._job.watcher.planned(target.series, plan.slots - foreseen[target.series])
             if not plan.windows:
                 self.report.succeeded = True
             for window in plan.windows:
@@ -143,7 +149,6 @@ class SourceWork:
         settings = self._job.opener.settings
         plan = plan_series(target, self._job.wish, before, self._job.clock(), settings)
         self.report.wanted = self.report.wanted or plan.wanted
-        self._job.watcher.planned(target.series, plan.slots)
         return plan
 
     def _drain(self, most: int) -> None:
