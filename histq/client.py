@@ -21,7 +21,7 @@ from histq.budget import Budget
 from histq.errors import Config, Misshapen, Stopped, Throttled, Transient
 from histq.host import Clock, wall_clock
 from histq.model import SPOT, Candle, Interval, Market, Series, Window, iso
-from histq.providers import Ask, Coin, Provider, Reply, Request, Searchable
+from histq.providers import Ask, Coin, Dated, Provider, Reply, Request, Searchable
 from histq.settings import SourceSettings, plan_of
 from histq.stop import Stop
 
@@ -97,6 +97,11 @@ class Client:
             answer, left = _answer(part, candles, server_now, self._provider)
             answers.append(answer)
         return answers
+
+    def first_open(self, ask: Ask, provider: Dated) -> int | None:
+        """When the earliest candle of the series opened, however old. Raises as `ask` does."""
+        found, _ = self._persist(ask, provider.first_request(ask), provider.first_open)
+        return min(found, default=None)
 
     def find(self, ticker: str, provider: Searchable) -> list[Coin]:
         """The coins with that ticker. Raises as `ask` does."""

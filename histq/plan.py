@@ -17,12 +17,14 @@ class Wish(NamedTuple):
     """What the user asks for; None where nothing was said. `end` is exclusive.
 
     `refetch` asks again for what is known; `repair` for the holes of the ledger, and nothing else.
+    `listing` starts at the first candle there is, which the provider has to be asked for.
     """
 
     start: int | None = None
     end: int | None = None
     refetch: bool = False
     repair: bool = False
+    listing: bool = False
 
 
 def wanted(

@@ -7,6 +7,7 @@ import typer
 
 from histq.cli import options
 from histq.cli.options import Db, FailIfEmpty, Json, Quiet, Verbose
+from histq.errors import Usage
 
 if TYPE_CHECKING:
     from histq.cli.progress import Display
@@ -63,6 +64,8 @@ def fetch(
     with Display(session.err, quiet=quiet) as display:
         asked = Asked(symbols, source, interval, since, until, refetch)
         job = fetch_job(session, display, stop, asked, patient=False)
+        if dry_run and since == "listing":
+            raise Usage("--dry-run asks nobody, so it cannot find the listing; name a date")
         if dry_run:
             _show_plan(session, job, fail_if_empty=fail_if_empty)
         report = run(job)
@@ -191,7 +194,10 @@ def fetch_job(
     selection = select(
         session.settings, asked.symbols or (), asked.sources or (), asked.intervals or ()
     )
-    wish = Wish(start, end, asked.refetch)
+    listing = asked.since == dates.LISTING
+    if listing:
+        selection = selection.dated()
+    wish = Wish(start, end, asked.refetch, listing=listing)
     return job_of(
         session, display, stop, selection, wish, patient=patient, state_folder=state_folder
     )

@@ -29,9 +29,13 @@ def instant(text: str, now: int, option: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
+LISTING = "listing"
+"""As --from: the first candle there is."""
+
+
 def span(since: str | None, until: str | None, now: int) -> tuple[int | None, int | None]:
     """Both ends as instants, None where nothing was said. Raises Usage for an empty span."""
-    start = None if since is None else instant(since, now, "--from")
+    start = None if since in (None, LISTING) else instant(since, now, "--from")
     end = None if until is None else instant(until, now, "--to")
     if start is not None and start > now:
         raise Usage(f"--from {since} is in the future; there are no prices yet")

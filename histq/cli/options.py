@@ -31,7 +31,7 @@ Since = Annotated[
     typer.Option(
         "--from",
         metavar="DATE",
-        help="2024-01-01, 2024-01-01T12:00Z, 30d (ago) or now; UTC.",
+        help="2024-01-01, 2024-01-01T12:00Z, 30d (ago), listing or now; UTC.",
         show_default=False,
     ),
 ]

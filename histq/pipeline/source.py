@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from histq.client import Answer, Client, open_client
 from histq.errors import (
@@ -17,6 +17,7 @@ from histq.errors import (
     Credentials,
     HistqError,
     Locked,
+    Permanent,
     QueueFull,
     Refused,
     Stopped,
@@ -31,7 +32,7 @@ from histq.pipeline.planning import SeriesPlan, plan_series
 from histq.pipeline.record import Job, Recorder
 from histq.pipeline.reports import Failure, SourceReport
 from histq.pipeline.targets import Target
-from histq.providers import Ask
+from histq.providers import Ask, Dated
 from histq.settings import plan_of
 
 GIVE_UP_WINDOWS: Final = 3
@@ -43,6 +44,9 @@ GIVE_UP_SERIES: Final = 5
 SERIES_LOCK_TIMEOUT_S: Final = 600.0
 STOP_GRACE_S: Final = 2.0
 """How long an answer in flight is waited for after a stop."""
+
+
+T = TypeVar("T")
 
 
 class _Pending(NamedTuple):
@@ -67,6 +71,7 @@ class SourceWork:
         self._pending: deque[_Pending] = deque()
         self._ended = False
         self._left: set[Series] = set()
+        self._listed_at: dict[Series, int] = {}
         self._failed_in_a_row: Counter[Series] = Counter()
 
     def run(self) -> None:
@@ -105,12 +110,20 @@ class SourceWork:
     def _fetch_all(self, client: Client, ahead: Ahead) -> None:
         # Planned once for the figure that progress counts up to, and again, one by one, when the
         # series is ours: another process may have fetched it by then.
-        foreseen = {target.series: self._plan(target).slots for target in self._targets}
+        if self._job.wish.listing:
+            self._find_listings(client, ahead)
+        foreseen = {
+            target.series: self._plan(target).slots
+            for target in self._targets
+            if target.series not in self._left
+        }
         for series, slots in foreseen.items():
             self._job.watcher.planned(series, slots)
         for target in self._targets:
             if self._ended or self._job.stop:
                 break
+            if target.series in self._left:
+                continue
             self._hold(target.series)
             plan = self._plan(target)
             self._job.watcher.planned(target.series, plan.slots - foreseen[target.series])
@@ -123,6 +136,22 @@ class SourceWork:
                 answers = ahead.submit(partial(client.ask, self._ask(target, window)))
                 self._pending.append(_Pending(plan, window, answers))
         self._drain(0)
+
+    def _find_listings(self, client: Client, ahead: Ahead) -> None:
+        """Asks for the first candle of every series; leaves those for which nobody can say."""
+        now = self._job.clock()
+        for target in self._targets:
+            provider = target.provider
+            assert isinstance(provider, Dated), "the selection holds no others"
+            ask = self._ask(target, Window(now, now))
+            try:
+                first = self._awaited(ahead.submit(partial(client.first_open, ask, provider)))
+            except (UnknownMarket, Transient, Permanent) as error:
+                self._left.add(target.series)
+                self._note(error, target.series)
+            else:
+                # A market without a candle yet: from now on.
+                self._listed_at[target.series] = now if first is None else first
 
     def _ask(self, target: Target, window: Window) -> Ask:
         plan = plan_of(self._settings)
@@ -147,7 +176,10 @@ class SourceWork:
     def _plan(self, target: Target) -> SeriesPlan:
         before = self._recorder.spans(target.series)
         settings = self._job.opener.settings
-        plan = plan_series(target, self._job.wish, before, self._job.clock(), settings)
+        wish = self._job.wish
+        if wish.listing:
+            wish = wish._replace(start=self._listed_at[target.series])
+        plan = plan_series(target, wish, before, self._job.clock(), settings)
         self.report.wanted = self.report.wanted or plan.wanted
         return plan
 
@@ -170,7 +202,7 @@ class SourceWork:
             slots = pending.plan.target.interval.slots(*pending.window)
             self._job.watcher.answered(series, slots, pending.window.end)
 
-    def _awaited(self, answers: "Future[list[Answer]]") -> list[Answer]:
+    def _awaited(self, answers: "Future[T]") -> T:
         """The answers; after a stop only those that come soon. Raises what the client raised."""
         while not self._job.stop:
             try:

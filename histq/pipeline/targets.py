@@ -8,7 +8,7 @@ from histq.config import source_settings
 from histq.errors import Config, Credentials, Usage
 from histq.model import Interval, Market, Series, Token
 from histq.pipeline.reports import Skipped
-from histq.providers import Provider, providers
+from histq.providers import Dated, Provider, providers
 from histq.settings import Settings, SourceSettings
 
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{1,20}(/[A-Z0-9]{1,20})?")
@@ -30,6 +30,16 @@ class Target(NamedTuple):
 class Selection(NamedTuple):
     targets: list[Target]
     skipped: list[Skipped]
+
+    def dated(self) -> "Selection":
+        """Without the sources that cannot tell their first candle. Raises Usage where none can."""
+        able = [target for target in self.targets if isinstance(target.provider, Dated)]
+        unable = {t.provider.name for t in self.targets if not isinstance(t.provider, Dated)}
+        why = "cannot tell when a market was listed; name a date with --from"
+        if not able:
+            raise Usage(f"{', '.join(sorted(unable))} {why}")
+        skipped = [Skipped(name, f"{name} {why}") for name in sorted(unable)]
+        return Selection(able, [*self.skipped, *skipped])
 
 
 def select(

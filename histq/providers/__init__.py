@@ -128,6 +128,16 @@ class Coin(NamedTuple):
 
 
 @runtime_checkable
+class Dated(Protocol):
+    """A provider that can be asked for the first candle of a market."""
+
+    def first_request(self, ask: Ask) -> Request: ...
+
+    def first_open(self, body: bytes, ask: Ask) -> list[int]:
+        """The open time of the earliest candle; none where there is no candle. Raises Misshapen."""
+
+
+@runtime_checkable
 class Searchable(Protocol):
     """A provider whose tickers name several coins, so that users must look ids up."""
 

@@ -93,6 +93,16 @@ class Binance:
             },
         )
 
+    def first_request(self, ask: Ask) -> Request:
+        params = {"symbol": ask.market.native, "interval": ask.interval.name}
+        return Request("/api/v3/klines", {**params, "startTime": 0, "limit": 1})
+
+    def first_open(self, body: bytes, ask: Ask) -> list[int]:
+        try:
+            return [_milliseconds(row[0]) for row in _decode(body)]
+        except UNREADABLE as error:
+            raise Misshapen(f"{ask}: no candle in the answer: {error}", body) from error
+
     def check(self, reply: Reply, ask: Ask) -> None:
         if reply.status < 300:
             return

@@ -41,6 +41,10 @@ SPOT_DAYS: Final = 90
 SPOT_LEAST_MS: Final = DAY_MS + HOUR_MS
 
 _DOLLARS: Mapping[str, str | int] = {"vs_currency": "usd", "precision": "full"}
+_BEYOND = (
+    f"beyond what this CoinGecko plan serves: without a paid plan history reaches back {FREE_DAYS}"
+    f' days; ask --from {FREE_DAYS}d, or set api_key and plan = "paid" in [sources.coingecko]'
+)
 _OHLC_DAYS = {"30m": (1,), "4h": (7, 14, 30)}
 # A finished day appears at 00:35 and caches forget by 00:40; samples are cached for 30 minutes and
 # candles for 15.
@@ -118,8 +122,9 @@ class CoinGecko:
         return {"x-cg-pro-api-key" if plan == "paid" else "x-cg-demo-api-key": api_key}
 
     def request(self, ask: Ask) -> Request:
+        self._refuse_beyond_reach(ask)
         coin = f"/coins/{ask.market.native}"
-        start, end = ask.window
+        start = ask.window.start
         match ask.interval.name:
             case "1d":
                 # N days end with today's 00:00, the close of yesterday: today - start of them reach
@@ -133,16 +138,22 @@ class CoinGecko:
                 return Request(f"{coin}/market_chart/range", {**_DOLLARS, **self._span(ask)})
             case name:
                 choices = _OHLC_DAYS[name]
-                reach = self.reach(ask.interval, ask.plan, ask.now)
-                if reach is not None and end <= reach:
-                    raise Permanent(
-                        f"{ask}: CoinGecko serves {name} candles of the last {choices[-1]} days"
-                        " only; ask for 1d, which reaches further back"
-                    )
                 reaching = (
                     d for d in choices if ask.now - d * DAY_MS + ask.interval.step_ms <= start
                 )
                 return Request(f"{coin}/ohlc", {**_DOLLARS, "days": next(reaching, choices[-1])})
+
+    def _refuse_beyond_reach(self, ask: Ask) -> None:
+        """Raises Permanent for what the plan would refuse, or what no reply would hold."""
+        reach = self.reach(ask.interval, ask.plan, ask.now)
+        if reach is None or reach < ask.window.end:
+            return
+        if days := _OHLC_DAYS.get(ask.interval.name):
+            raise Permanent(
+                f"{ask}: CoinGecko serves {ask.interval.name} candles of the last {days[-1]} days"
+                " only; ask for 1d, which reaches further back"
+            )
+        raise Permanent(f"{ask}: {_BEYOND}")
 
     def _span(self, ask: Ask) -> dict[str, str | int]:
         """Seconds, long enough for hourly samples, and not further back than the plan reaches."""
@@ -160,11 +171,7 @@ class CoinGecko:
         if reply.status == 429 or code == 429 or _THROTTLED.match(reply.body):
             raise Throttled(said, retry_after_s(reply))
         if code in _BEYOND_PLAN:
-            raise Permanent(
-                f"{ask}: beyond what this CoinGecko plan serves (code {code}): without a paid plan"
-                f" history reaches back {FREE_DAYS} days; ask --from {FREE_DAYS}d, or set api_key"
-                ' and plan = "paid" in [sources.coingecko]'
-            )
+            raise Permanent(f"{ask}: {_BEYOND} (code {code})")
         if code in _KEY_CODES or reply.status == 401:
             raise Credentials(
                 f"{ask.series}: CoinGecko does not accept this access (HTTP {reply.status}, code"
