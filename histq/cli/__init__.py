@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from histq import __version__
-from histq.cli import collect, inspect, prepare, repair
+from histq.cli import collect, demo, inspect, prepare, repair
 from histq.errors import HistqError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ collect.add_to(app)
 inspect.add_to(app)
 repair.add_to(app)
 prepare.add_to(app)
+demo.add_to(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""init, config, sources, symbols, demo."""
+"""init, config, sources, symbols."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,6 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(config_app, name="config", rich_help_panel=PANEL)
     app.command(rich_help_panel=PANEL, epilog="histq sources")(sources)
     app.add_typer(symbols_app, name="symbols", rich_help_panel=PANEL)
-    app.command(rich_help_panel=PANEL, epilog="histq demo")(demo)
 
 
 def init(
@@ -236,52 +235,3 @@ def symbols_search(
         session.out.print(
             f"{len(coins)} coins share this ticker; put the one you mean in [[tokens]]"
         )
-
-
-def demo(
-    db: Annotated[Path, typer.Option("--db", metavar="FILE", help="A database of its own.")] = Path(
-        "histq-demo.db"
-    ),
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Run the main job on generated prices from a server on loopback. Needs no network, no key."""
-    import tempfile
-
-    from histq.cli import collect, render
-    from histq.cli.inspect import shown
-    from histq.cli.progress import Display
-    from histq.cli.session import Session
-    from histq.demo import LEVELS, DemoServer
-    from histq.pipeline.consume import ConsumeJob, consume
-    from histq.pipeline.fetch import fetch
-    from histq.stop import Stop
-
-    stop = Stop().on_signals()
-    with DemoServer() as server, tempfile.TemporaryDirectory() as state:
-        flags = {"sources": {"demo": {"base_url": server.url, "enabled": True}}}
-        session = Session("demo", db=db, quiet=quiet, verbose=verbose, flags=flags, plain=True)
-        session.out.print(f"histq fetch: 30 days of 1m candles from {server.url}", style="bold")
-        with Display(session.err, quiet=quiet) as display:
-            job = collect.fetch_job(
-                session,
-                display,
-                stop,
-                collect.Asked(list(LEVELS), ["demo"], ["1m"]),
-                patient=False,
-                state_folder=Path(state),
-            )
-            fetched = fetch(job)
-        session.out.print(render.fetched(fetched), "")
-        session.out.print("histq consume --concurrency 5", style="bold")
-        with Display(session.err, quiet=quiet) as display:
-            consumed = consume(
-                ConsumeJob(session.opener, 5, session.runs, stop=stop, watcher=display)
-            )
-        session.out.print(render.consumed(consumed), "")
-    exit_code = stop.exit_code if stop else fetched.exit_code or consumed.exit_code
-    session.end(exit_code, consumed)
-    session.out.print(f"histq stats --db {db}", style="bold")
-    session.out.print(shown(session))
-    session.out.print("\nhistq gaps --all shows the outage that the provider had")
-    raise typer.Exit(exit_code)
