@@ -43,7 +43,7 @@ Refetch = Annotated[bool, typer.Option("--refetch", help="Ask again for what is 
 Concurrency = Annotated[
     int | None,
     typer.Option(
-        "--concurrency", min=1, max=64, help="Workers, each with its own connection. [default: 5]"
+        "--concurrency", min=1, max=64, help="Workers, each with its own connection; 5 unless set."
     ),
 ]
 DryRun = Annotated[
@@ -55,7 +55,7 @@ FailIfEmpty = Annotated[
 ]
 Db = Annotated[
     Path | None,
-    typer.Option("--db", metavar="FILE", help="The database. [default: histq.db]"),
+    typer.Option("--db", metavar="FILE", help="The database; histq.db unless set."),
 ]
 ConfigFile = Annotated[
     Path | None,
