@@ -111,9 +111,10 @@ create table revisions (
   timestamp integer not null,
   seen_at   integer not null,
   old       text    not null,               -- JSON object of the fields that differ
-  new       text    not null
+  new       text    not null,
+  applied_at integer                        -- null until "revisions apply" has put it in prices
 ) strict;
-create index revisions_key on revisions (series_id, timestamp);
+create index revisions_key on revisions (series_id, timestamp, applied_at);
 
 -- One row a command: the audit trail.
 create table runs (

@@ -262,6 +262,19 @@ class Database:
         self._checkpoint_at = WAL_BYTES if pages == moved else size(wal) + WAL_BYTES
 
 
+def foreign_rows(path: Path, sql: str, parameters: Parameters = ()) -> Iterator[Row]:
+    """The rows of another program's database one by one; nothing in it is changed.
+
+    Raises Config for what is no database, Locked.
+    """
+    how = "mode=ro" if beside(path, "wal").exists() else "mode=rw"  # as in _refuse_foreign
+    with _translated(f"reading {path}"):
+        conn = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)
+        with contextlib.closing(conn):
+            conn.execute("pragma query_only = on")
+            yield from conn.execute(sql, parameters)
+
+
 def _refuse_foreign(path: Path) -> None:
     """Raises Config for a database of another program, and leaves it as it is."""
     if not path.exists():

@@ -18,7 +18,7 @@ FLOORS = (
     ("locks", "host", "stop", "model"),
     ("place", "ledger", "page"),
     ("db",),
-    ("providers", "queues", "stores", "plan", "gaps"),
+    ("providers", "queues", "stores", "plan", "gaps", "importing", "export"),
     ("settings", "budget"),
     ("config",),
     ("client",),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from histq import __version__
-from histq.cli import collect, demo, inspect, prepare, repair
+from histq.cli import collect, demo, exchange, importing, inspect, prepare, repair, revisions
 from histq.errors import HistqError
 
 app = typer.Typer(
@@ -25,7 +25,10 @@ app = typer.Typer(
 )
 collect.add_to(app)
 inspect.add_to(app)
+revisions.add_to(app)
 repair.add_to(app)
+exchange.add_to(app)
+importing.add_to(app)
 prepare.add_to(app)
 demo.add_to(app)
 

@@ -127,7 +127,7 @@ def _store_series(store: Store, series: Series, items: Sequence[_Screened]) -> C
         report.inserted += written.inserted
         report.duplicates_stored += written.duplicates
         report.revised += written.revised
-        store.record(series, _spans(item))
+        store.record(series, _spans(store, item))
     store.revise(series, differing)
     report.revised += len(differing)
     report.duplicates_in_batch = dropped
@@ -148,7 +148,7 @@ def _bury(queue: Queue, item: _Screened, now: int) -> None:
         queue.keep(letters)
 
 
-def _spans(item: _Screened) -> list[Span]:
+def _spans(store: Store, item: _Screened) -> list[Span]:
     """What the ledger says of the message's window from now on."""
     message = item.message
     if item.broken:
@@ -156,10 +156,16 @@ def _spans(item: _Screened) -> list[Span]:
     interval = Interval(message.series.interval)
     runs = covered(message.window, item.times, interval) if item.times else []
     stored = set(timestamps(item.page))
-    dead = [
-        Span(*_slot(message, fault.candle), State.DEAD, reason=fault.why)
+    slots = [
+        (_slot(message, fault.candle), fault.why)
         for fault in item.faults
         if fault.candle.timestamp in item.times and fault.candle.timestamp not in stored
+    ]
+    # A bad candle says nothing against a good one that the table holds for its slot.
+    dead = [
+        Span(*slot, State.DEAD, reason=why)
+        for slot, why in slots
+        if not any(True for _ in store.candles(message.series, slot))
     ]
     return [*(Span(*run, State.STORED) for run in runs), *dead]
 

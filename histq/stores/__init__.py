@@ -5,16 +5,17 @@ stays; what the second one said differently is recorded; counters always equal a
 one series never overlap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from histq.db import Database
 from histq.errors import Config
-from histq.model import Candle, Series, Span
-from histq.page import Flat
+from histq.model import Candle, Series, Span, Window
+from histq.page import Flat, Number
 
 
 class Written(NamedTuple):
@@ -71,6 +72,35 @@ class Run(msgspec.Struct, frozen=True):
     exit_code: int | None
 
 
+class RevisionState(StrEnum):
+    WAITING = "waiting"
+    APPLIED = "applied"
+    OVERTAKEN = "overtaken"  # not applied, but a newer one of its candle is
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """What a provider said differently at `seen_at`: the fields before and after."""
+
+    id: int
+    source: str
+    symbol: str
+    interval: str
+    timestamp: int
+    seen_at: int
+    old: dict[str, Number]
+    new: dict[str, Number]
+    state: RevisionState
+    applied_at: int | None
+
+
+class Applied(NamedTuple):
+    """Ids of revisions, by what became of them."""
+
+    applied: list[int]
+    already: list[int]
+    left_out: list[tuple[int, str]]  # and why
+
+
 class Store(Protocol):
     @property
     def database(self) -> Database | None:
@@ -84,6 +114,27 @@ class Store(Protocol):
 
     def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
         """Records that a candle was told again with other values, as (stored, later)."""
+
+    def candles(self, series: Series, window: Window) -> Iterator[Candle]:
+        """Those that open in the window, in order, in constant memory.
+
+        Holds no snapshot between reads: what is written ahead of it meanwhile is seen.
+        """
+
+    def revisions(
+        self, series: Sequence[Series], limit: int, ids: Sequence[int] | None = None
+    ) -> list[Revision]:
+        """The newest of these series, newest first; only those of `ids` where given."""
+
+    def waiting_revisions(self, series: Sequence[Series], after: int, limit: int) -> list[int]:
+        """The first ids past `after`, ascending, of revisions that can still be applied."""
+
+    def apply_revisions(self, ids: Sequence[int], *, dry_run: bool = False) -> Applied:
+        """Puts what they say in the table, all or nothing; what they replace stays on record.
+
+        A candle goes to the newest of the ids that is sound, and the earlier ones that this one
+        builds on are applied with it.
+        """
 
     def series(self) -> list[Series]:
         """All that the ledger knows, in order."""

@@ -1,20 +1,23 @@
 """The store in a SQLite file: bulk `insert or ignore`, counters and ledger in one transaction."""
 
-import json
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from itertools import starmap
 from typing import Final
 
 from histq.db import Database
 from histq.host import Clock, wall_clock
 from histq.ledger import ACCEPTED, overlay
-from histq.model import FIELDS, WIDTH, Candle, Interval, Series, Span, State
-from histq.page import Flat, changed, rows, timestamps
-from histq.stores import Batch, Run, SeriesStats, Throughput, Written
+from histq.model import FIELDS, WIDTH, Candle, Interval, Series, Span, State, Window
+from histq.page import Flat, flatten, timestamps
+from histq.stores import Applied, Batch, Revision, Run, SeriesStats, Throughput, Written
+from histq.stores.sqlite_revisions import SqliteRevisions
 
 ROWS_A_STATEMENT: Final = 100
 """Binding many rows at once doubles the speed; past a hundred nothing more is gained."""
+
+ROWS_A_READ: Final = 5_000
 
 _COLUMNS = ", ".join(FIELDS)
 
@@ -25,6 +28,7 @@ class SqliteStore:
     def __init__(self, database: Database, *, clock: Clock = wall_clock) -> None:
         self._db = database
         self._clock = clock
+        self._revisions = SqliteRevisions(database, clock)
 
     @property
     def database(self) -> Database:
@@ -43,7 +47,7 @@ class SqliteStore:
             doubled = self._doubled(series_id, interval, times) if off_grid else 0
             inserted = self._insert(series_id, page)
             total = len(page) // WIDTH
-            revised = self._revisions(series_id, page) if inserted < total else 0
+            revised = self._revisions.record(series_id, page) if inserted < total else 0
             if off_grid:
                 doubled = self._doubled(series_id, interval, times) - doubled
             self._db.change(
@@ -79,46 +83,36 @@ class SqliteStore:
             inserted += self._db.change(_insert_sql(len(part) // WIDTH), [series_id, now, *part])
         return inserted
 
-    def _revisions(self, series_id: int, page: Flat) -> int:
-        """Records where the page says other values than the table; how many candles do."""
-        times = timestamps(page)
-        stored = {
-            row[0]: Candle(*row)
-            for row in self._db.rows(
-                f"select {_COLUMNS} from prices where series_id = ? and timestamp between ? and ?",
-                (series_id, min(times), max(times)),
-            )
-        }
-        pairs = [(stored[candle.timestamp], candle) for candle in rows(page)]
-        return self._record_revisions(series_id, pairs)
-
     def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
         with self._db.transaction():
-            self._record_revisions(self._register(series)[0], pairs)
+            series_id, _ = self._register(series)
+            # One by one: those of one batch may lie years apart, and repeat an open time.
+            for _, later in pairs:
+                self._revisions.record(series_id, flatten([later]))
 
-    def _record_revisions(self, series_id: int, pairs: Sequence[tuple[Candle, Candle]]) -> int:
-        revised = 0
-        for first, later in pairs:
-            if not (fields := changed(first, later)):
-                continue
-            revised += 1
-            old = json.dumps({name: values[0] for name, values in fields.items()})
-            new = json.dumps({name: values[1] for name, values in fields.items()})
-            # Asking twice gets the same answer twice; only news is a revision.
-            self._db.change(
-                "insert into revisions (series_id, timestamp, seen_at, old, new)"
-                " select :id, :timestamp, :now, :old, :new where :new is not (select new"
-                " from revisions where series_id = :id and timestamp = :timestamp"
-                " order by id desc limit 1)",
-                {
-                    "id": series_id,
-                    "timestamp": first.timestamp,
-                    "now": self._clock(),
-                    "old": old,
-                    "new": new,
-                },
-            )
-        return revised
+    def revisions(
+        self, series: Sequence[Series], limit: int, ids: Sequence[int] | None = None
+    ) -> list[Revision]:
+        return self._revisions.newest(series, limit, ids)
+
+    def waiting_revisions(self, series: Sequence[Series], after: int, limit: int) -> list[int]:
+        return self._revisions.waiting(series, after, limit)
+
+    def apply_revisions(self, ids: Sequence[int], *, dry_run: bool = False) -> Applied:
+        with nullcontext() if dry_run else self._db.transaction():
+            return self._revisions.apply(ids, dry_run=dry_run)
+
+    def candles(self, series: Series, window: Window) -> Iterator[Candle]:
+        # A read of bounded length each: an open cursor would keep the WAL from being checkpointed.
+        start, end = window
+        while found := self._db.rows(
+            f"select {_COLUMNS} from prices where series_id = (select id from series"
+            " where source = ? and symbol = ? and interval = ?)"
+            " and timestamp >= ? and timestamp < ? order by timestamp limit ?",
+            (*series, start, end, ROWS_A_READ),
+        ):
+            yield from starmap(Candle, found)
+            start = found[-1][0] + 1
 
     def series(self) -> list[Series]:
         found = self._db.rows(

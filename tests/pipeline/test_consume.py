@@ -109,6 +109,17 @@ def test_a_bad_candle_is_buried_alone_and_its_neighbours_are_stored(
     assert json.loads(letter.raw_data)["candles"][0]["high"] == 1.5
 
 
+def test_a_bad_candle_takes_no_good_one_back(opener: Opener, backends: Backends) -> None:
+    backends.queue.put([draft([candle(0), candle(1)], slots=2)])
+    run(opener)
+    backends.queue.put([draft([candle(0), candle(1, high=1.5)], slots=2)])
+
+    report = run(opener)
+
+    assert (report.dead, report.duplicates) == (1, 1)
+    assert spans(backends) == [(0, 2, "stored")]
+
+
 def test_repeats_in_a_batch_and_in_the_table_are_counted_apart(
     opener: Opener, backends: Backends
 ) -> None:
