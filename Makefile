@@ -19,6 +19,7 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.processes
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
