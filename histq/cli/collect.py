@@ -234,8 +234,8 @@ def finish(session: "Session", exit_code: int, report: object, shown: object) ->
     from histq.cli.session import SHOWN_ON
 
     session.end(exit_code, report)
-    if not session.json:
-        session.out.print(shown)
-    elif exit_code in SHOWN_ON:
+    if session.json and exit_code in SHOWN_ON:
         session.document(report)
+    elif not session.json and (exit_code in SHOWN_ON or session.runs.begun):
+        session.out.print(shown)  # a mistake that changed nothing has been told in one line
     raise typer.Exit(exit_code)

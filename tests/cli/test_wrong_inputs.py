@@ -47,6 +47,7 @@ def test_an_unknown_symbol_is_told_by_the_provider(
     )
 
     assert_one_line(ended, 2, "NOPEUSDT")
+    assert ended.out == ""
     assert listing(place) == {}
     assert [asked.query["symbol"] for asked in unknown_everywhere.log] == ["NOPEUSDT"]
 
