@@ -267,28 +267,31 @@ def foreign_rows(path: Path, sql: str, parameters: Parameters = ()) -> Iterator[
 
     Raises Config for what is no database, Locked.
     """
-    how = "mode=ro" if beside(path, "wal").exists() else "mode=rw"  # as in _refuse_foreign
-    with _translated(f"reading {path}"):
-        conn = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)
-        with contextlib.closing(conn):
-            conn.execute("pragma query_only = on")
-            yield from conn.execute(sql, parameters)
+    with _translated(f"reading {path}"), _looking_at(path) as conn:
+        yield from conn.execute(sql, parameters)
 
 
 def _refuse_foreign(path: Path) -> None:
     """Raises Config for a database of another program, and leaves it as it is."""
     if not path.exists():
         return
+    with _translated(f"opening {path}"), _looking_at(path) as conn:
+        (tables,) = conn.execute("select count(*) from sqlite_master").fetchone()
+        (found,) = conn.execute("pragma application_id").fetchone()
+    if tables and found != APPLICATION_ID:
+        raise Config(f"{path} is a SQLite database of another program; choose another with --db")
+
+
+@contextlib.contextmanager
+def _looking_at(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that changes nothing, neither the database nor what lies beside it."""
     # Read-only where there is a WAL: closing the last connection that may write would fold it in.
     # Where there is none a reader would leave an empty one behind, and a writer clears it away.
     how = "mode=ro" if beside(path, "wal").exists() else "mode=rw"
-    with _translated(f"opening {path}"):
-        conn = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)
-        with contextlib.closing(conn):
-            (tables,) = conn.execute("select count(*) from sqlite_master").fetchone()
-            (found,) = conn.execute("pragma application_id").fetchone()
-    if tables and found != APPLICATION_ID:
-        raise Config(f"{path} is a SQLite database of another program; choose another with --db")
+    conn = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)
+    with contextlib.closing(conn):
+        conn.execute("pragma query_only = on")
+        yield conn
 
 
 @contextlib.contextmanager

@@ -11,14 +11,12 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from histq.errors import HistqError, Poison, Usage
-from histq.model import Candle, Interval, Series, Window
+from histq.model import MICROSECONDS_FROM, Candle, Interval, Series, Window
 
 PAGE_CANDLES: Final = 1000
 
-# No open time in seconds is as large before the year 5138, none in milliseconds before 1973, and
-# the same again a thousand times finer.
+# No instant in seconds is as large before the year 5138, none in milliseconds smaller since 1973.
 MILLISECONDS_FROM: Final = 10**11
-MICROSECONDS_FROM: Final = 10**14
 
 CSV_COLUMNS: Final = 12
 TABLE_COLUMNS: Final = (

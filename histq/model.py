@@ -18,6 +18,9 @@ WEEK_MS: Final = 7 * DAY_MS
 MONDAY_MS: Final = 4 * DAY_MS  # 1970-01-05 was the first Monday
 SPOT: Final = "spot"
 
+MICROSECONDS_FROM: Final = 10**14
+"""No instant in milliseconds is this large before the year 5138; one in microseconds always is."""
+
 _UNITS = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": WEEK_MS}
 _NAMES = (
     *("1s", "1m", "3m", "5m", "15m", "30m"),

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from histq.errors import HistqError, Locked
+from histq.errors import HistqError
 from histq.host import Clock, wall_clock
 from histq.importing import Page
 from histq.ledger import covered
@@ -20,6 +20,7 @@ from histq.model import Candle, Draft, Interval, Series, Span, State, Window
 from histq.page import Number, changed, flatten, pack, rows, screen, timestamps
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.consume import ConsumeJob, ConsumeWatcher, consume
+from histq.pipeline.holding import wait_for
 from histq.pipeline.import_files import Asked, Pages, reader
 from histq.pipeline.reports import ConsumeReport, add
 from histq.pipeline.runs import RunLog
@@ -32,7 +33,6 @@ PAGES_A_TURN: Final = 100
 SHOWN_DIFFERENCES: Final = 20
 """Of a series, in the report; all of them are in `revisions`."""
 
-SERIES_LOCK_TIMEOUT_S: Final = 600.0
 INCOMPLETE: Final = 3
 
 
@@ -243,12 +243,7 @@ class _Import:
 
     def _hold(self, series: Series) -> None:
         """Waits until no other process fetches or imports this series. Raises Locked."""
-        deadline = time.monotonic() + SERIES_LOCK_TIMEOUT_S
-        while not self._locks.try_acquire(str(series)):
-            self._job.watcher.idle(f"another histq fetches {series}")
-            self._job.stop.sleep(0.1)
-            if time.monotonic() > deadline:
-                raise Locked(f"{series}: another histq has been fetching it for too long")
+        wait_for(series, self._locks, self._job.stop, self._job.watcher.idle)
         self._held = series
 
     def finish(self) -> None:

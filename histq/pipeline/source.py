@@ -16,7 +16,6 @@ from histq.errors import (
     Config,
     Credentials,
     HistqError,
-    Locked,
     Permanent,
     QueueFull,
     Refused,
@@ -28,6 +27,7 @@ from histq.errors import (
 from histq.locks import NamedLocks
 from histq.model import Series, Window
 from histq.pipeline.ahead import Ahead
+from histq.pipeline.holding import wait_for
 from histq.pipeline.planning import SeriesPlan, plan_series
 from histq.pipeline.record import Job, Recorder
 from histq.pipeline.reports import Failure, SourceReport
@@ -41,7 +41,6 @@ GIVE_UP_WINDOWS: Final = 3
 GIVE_UP_SERIES: Final = 5
 """Series in a row that failed so, with nothing between that came; the source is then left."""
 
-SERIES_LOCK_TIMEOUT_S: Final = 600.0
 STOP_GRACE_S: Final = 2.0
 """How long an answer in flight is waited for after a stop."""
 
@@ -166,12 +165,7 @@ class SourceWork:
         if self._locks.try_acquire(str(series)):
             return
         self._drain(0)
-        self._job.watcher.waiting(f"another histq fetches {series}")
-        deadline = time.monotonic() + SERIES_LOCK_TIMEOUT_S
-        while not self._locks.try_acquire(str(series)):
-            self._job.stop.sleep(0.1)
-            if time.monotonic() > deadline:
-                raise Locked(f"{series}: another histq has been fetching it for too long")
+        wait_for(series, self._locks, self._job.stop, self._job.watcher.waiting)
 
     def _plan(self, target: Target) -> SeriesPlan:
         before = self._recorder.spans(target.series)

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from histq.errors import Misshapen, Permanent, Refused, Throttled, Transient, UnknownMarket
-from histq.model import Candle, Interval, Market, Token
+from histq.model import MICROSECONDS_FROM, Candle, Interval, Market, Token
 from histq.providers import (
     UNREADABLE,
     Ask,
@@ -28,8 +28,6 @@ from histq.providers import (
 )
 
 PAGE_LIMIT: Final = 1000
-# No open time in milliseconds is this large before the year 5138; one in microseconds always is.
-MICROSECONDS_FROM: Final = 10**14
 
 _UNKNOWN = {-1100: "symbol", -1120: "interval", -1121: "symbol"}
 _TRANSIENT = (-1000, -1001, -1006, -1007, -1008)
