@@ -31,6 +31,7 @@ from histq.errors import (
     Transient,
     UnknownMarket,
 )
+from histq.http import Http
 from histq.model import Token, Window
 from histq.providers import Ask, providers
 from histq.settings import SourceSettings
@@ -114,7 +115,7 @@ def connect(tmp_path: Path, time: Timeline) -> Iterator[Opener]:
                 plan=plan,
             )
             budget = Budget(tmp_path / "state", "host", per_minute, clock=time.clock)
-            client = Client(
+            http = Http(
                 providers()[source],
                 settings,
                 budget,
@@ -124,6 +125,7 @@ def connect(tmp_path: Path, time: Timeline) -> Iterator[Opener]:
                 # Without the certificates, which take longer to load than these tests to run.
                 transport=transport or httpx.HTTPTransport(verify=False),
             )
+            client = Client(providers()[source], http, time.clock)
             opened.callback(client.close)
             return client
 
@@ -1014,9 +1016,8 @@ def text_of_start(source: str, flags: Mapping[str, object], budget: Budget, time
     interval = provider.defaults.intervals[0]
     try:
         settings = load({"sources": {source: dict(flags)}}, plain=True).settings.sources[source]
-        with contextlib.closing(
-            Client(provider, settings, budget, stop=time, clock=time.clock)
-        ) as client:
+        http = Http(provider, settings, budget, stop=time, clock=time.clock)
+        with contextlib.closing(Client(provider, http, time.clock)) as client:
             client.ask(ask(NOON - 36 * HOUR, NOON - 12 * HOUR, interval, source))
     except HistqError as error:
         return "".join(traceback.format_exception(error))

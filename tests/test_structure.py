@@ -21,6 +21,7 @@ FLOORS = (
     ("providers", "queues", "stores", "plan", "gaps", "importing", "export"),
     ("settings", "budget"),
     ("config",),
+    ("http",),
     ("client",),
     ("pipeline", "demo"),
     ("cli",),

@@ -18,6 +18,7 @@ from histq.errors import (
     Transient,
     UnknownMarket,
 )
+from histq.http import Http
 from histq.model import Candle, Interval, Market, Token, Window
 from histq.providers import Ask, Reply, providers
 from histq.settings import SourceSettings
@@ -232,7 +233,8 @@ def test_candles_older_than_any_reply_are_not_taken_for_absent(tmp_path: Path) -
             requests_per_minute=60,
             max_wait_s=0,
         )
-        client = Client(GECKO, settings, Budget(tmp_path, "gecko", 60), stop=Stop())
+        http = Http(GECKO, settings, Budget(tmp_path, "gecko", 60), stop=Stop())
+        client = Client(GECKO, http)
 
         try:
             with pytest.raises(Permanent):
