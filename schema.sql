@@ -53,6 +53,7 @@ create table messages (
   token        text,                        -- of the lease that holds it
   owner        text,                        -- the process that holds it
   error        text,                        -- of the last failure
+  via          text,                        -- the file it came from; null: the source's own API
   unique (source, symbol, interval, start, "end")
 ) strict;
 
@@ -97,10 +98,12 @@ create table spans (
   series_id integer not null references series (id),
   start     integer not null,
   "end"     integer not null,
-  state     text    not null check (state in ('wanted', 'queued', 'stored', 'empty', 'dead', 'failed')),
+  state     text    not null check (state in
+              ('wanted', 'queued', 'stored', 'empty', 'unlisted', 'open', 'dead', 'failed')),
   seen      integer not null default 0,     -- how often the provider said that nothing is there
   asked_at  integer,                        -- when it last answered so, or failed
   reason    text,                           -- why it failed, or is accepted as empty
+  via       text,                           -- the file its candles came from; null: the API
   primary key (series_id, start)
 ) strict, without rowid;
 

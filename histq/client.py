@@ -1,15 +1,16 @@
 """Asks a provider for a window, and says what the answer means: which candles, of what stretch."""
 
+import hashlib
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from histq.errors import Misshapen
+from histq.errors import Misshapen, Transient
 from histq.host import Clock, wall_clock
 from histq.http import Get, Http, OnRetry, open_http
 from histq.model import SPOT, Candle, Interval, Market, Series, Window
-from histq.providers import Ask, Coin, Dated, Provider, Request, Searchable
+from histq.providers import Archive, Ask, Coin, Dated, Provider, Request, Searchable
 from histq.settings import SourceSettings
 from histq.stop import Stop
 
@@ -20,11 +21,13 @@ class Answer(NamedTuple):
     """The closed candles of one page, ascending, and the stretch that they answer for.
 
     `window` is shorter than the one asked for where candles in it are not closed yet, by the
-    provider's own clock, or where the provider has more to say than one page holds.
+    provider's own clock, or where the provider has more to say than one page holds. `via` names the
+    file that they come from, and its checksum; None for the source's own API.
     """
 
     window: Window
     candles: list[Candle]
+    via: str | None = None
 
 
 class Client:
@@ -56,9 +59,35 @@ class Client:
             answers.append(answer)
         return answers
 
-    def first_open(self, ask: Ask, provider: Dated) -> int | None:
-        """When the earliest candle of the series opened, however old. Raises as `ask` does."""
-        found, _ = self._parsed(ask, provider.first_request(ask), provider.first_open)
+    def take(self, ask: Ask, archive: Archive, held: str | None = None) -> list[Answer]:
+        """What the archive's file says of the window; nothing where it is still the one `held`.
+
+        Not a candle of a file whose checksum is not the announced one. Raises NotPublished, and as
+        `ask` does.
+        """
+
+        def attempt(get: Get) -> list[Answer]:
+            # Anew in every attempt: a file that is being replaced disagrees with it for a while.
+            checksum = archive.checksum(get(archive.checksum_request(ask)).body, ask)
+            name = archive.file_name(ask)
+            via = f"{name} sha256:{checksum}"
+            if via == held:
+                return []
+            reply = get(archive.request(ask))
+            if (found := hashlib.sha256(reply.body).hexdigest()) != checksum:
+                raise Transient(f"{ask}: {name} has SHA-256 {found}, its CHECKSUM says {checksum}")
+            candles, said_at = archive.parse(reply.body, ask), self._http.said_at(reply)
+            closed = _closed(candles, ask.interval, said_at)
+            return [Answer(ask.window, closed, via)]
+
+        return self._http.persist(ask, attempt)
+
+    def first_open(self, ask: Ask, provider: Dated, *, once: bool = False) -> int | None:
+        """When the earliest candle of the series opened, however old. Raises as `ask` does.
+
+        With `once` nothing is tried again.
+        """
+        found, _ = self._parsed(ask, provider.first_request(ask), provider.first_open, once=once)
         return min(found, default=None)
 
     def find(self, ticker: str, provider: Searchable) -> list[Coin]:
@@ -76,7 +105,12 @@ class Client:
         self._http.close()
 
     def _parsed(
-        self, ask: Ask, request: Request, parse: Callable[[bytes, Ask], list[T]]
+        self,
+        ask: Ask,
+        request: Request,
+        parse: Callable[[bytes, Ask], list[T]],
+        *,
+        once: bool = False,
     ) -> tuple[list[T], int]:
         """What the answer holds, and when it was given by the provider's clock."""
 
@@ -89,7 +123,7 @@ class Client:
                 error.answered_at = said_at
                 raise
 
-        return self._http.persist(ask, attempt)
+        return self._http.persist(ask, attempt, once=once)
 
 
 def open_client(
@@ -112,8 +146,7 @@ def _answer(
     """The answer without open candles, and the window that is left to ask for, if any."""
     start, end = ask.window
     interval = ask.interval
-    closed = [c for c in candles if interval.closes_at(c) < said_at]
-    closed.sort(key=attrgetter("timestamp"))
+    closed = _closed(candles, interval, said_at)
     final = min(end, max(start, interval.floor(said_at) if interval.gridded else said_at))
     if len(candles) >= provider.page_slots(interval) and interval.gridded:
         last = closed[-1].timestamp if closed else start
@@ -124,3 +157,15 @@ def _answer(
             left = Window(last + 1, final)
             return Answer(Window(start, last + 1), closed), left if left.start < final else None
     return Answer(Window(start, final), closed), None
+
+
+def _closed(candles: list[Candle], interval: Interval, said_at: int) -> list[Candle]:
+    """Those that had closed by then, ascending."""
+    long_ago = said_at - interval.step_ms  # what opened before this and closed regularly is closed
+    closed = [
+        c
+        for c in candles
+        if (c.timestamp < long_ago and c.close_time is None) or interval.closes_at(c) < said_at
+    ]
+    closed.sort(key=attrgetter("timestamp"))
+    return closed

@@ -143,7 +143,7 @@ def _from_environment(environ: Mapping[str, str]) -> Tree:
     for name, text in sorted(environ.items()):
         if not name.startswith(ENVIRONMENT_PREFIX) or name in OTHER_VARIABLES:
             continue
-        path = ALIASES.get(name) or tuple(name[len(ENVIRONMENT_PREFIX) :].lower().split("__"))
+        path = ALIASES.get(name) or _path(name)
         *parents, leaf = path
         branch = tree
         for parent in parents:
@@ -152,6 +152,13 @@ def _from_environment(environ: Mapping[str, str]) -> Tree:
                 raise Config(f"environment: {name} contradicts another HISTQ_ variable")
         branch[leaf] = _environment_value(text)
     return tree
+
+
+def _path(name: str) -> tuple[str, ...]:
+    table, *rest = name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
+    if table == "sources" and rest and rest[0].replace("_", "-") in providers():
+        rest[0] = rest[0].replace("_", "-")  # a shell takes no hyphen in the name of a variable
+    return table, *rest
 
 
 def _environment_value(text: str) -> object:

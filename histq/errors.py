@@ -68,6 +68,10 @@ class Permanent(HistqError):
     exit_code = 3
 
 
+class NotPublished(Permanent):
+    """The archive has no such file, or not yet."""
+
+
 class Refused(Permanent):
     """The provider does not serve us from here. Ends the source for the run."""
 

@@ -17,6 +17,14 @@ class Why(StrEnum):
     EMPTY_ONCE = "empty, not confirmed yet"
     EMPTY = "empty, confirmed"
     DEAD = "dead letter"
+    BEFORE_LISTING = "before listing"
+    NOT_CLOSED = "not closed yet"
+
+
+EXPLAINED = (Why.EMPTY, Why.BEFORE_LISTING, Why.NOT_CLOSED)
+
+
+_HELD = (State.STORED, State.QUEUED)
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -38,7 +46,9 @@ class Gap(msgspec.Struct, frozen=True):
 class Coverage(msgspec.Struct, frozen=True):
     """How much of what is known to be wanted is there, in slots of the grid.
 
-    `share` is (stored + queued) / (all - accepted holes); None where nothing is wanted.
+    `accepted` are confirmed holes and what lies before the listing, `open` was not closed when it
+    was last asked for, `archived` counts those of stored and queued that came from an archive.
+    `share` is (stored + queued) / (all - accepted - open); None where nothing is wanted.
     """
 
     source: str
@@ -50,6 +60,8 @@ class Coverage(msgspec.Struct, frozen=True):
     stored: int
     queued: int
     accepted: int
+    open: int
+    archived: int
     lacking: int
     share: float | None
 
@@ -57,7 +69,8 @@ class Coverage(msgspec.Struct, frozen=True):
 def gaps(series: Series, spans: Sequence[Span]) -> list[Gap]:
     """Every stretch between the ledger's ends that holds nothing stored or queued, in order."""
     interval = Interval(series.interval)
-    found = (_gap(series, interval, span) for span in _holes(spans))
+    end = spans[-1].end if spans else 0
+    found = (_gap(series, interval, span, end) for span in _holes(spans))
     return [gap for gap in found if gap.slots]
 
 
@@ -67,28 +80,33 @@ def _holes(spans: Sequence[Span]) -> Iterator[Span]:
     for span in spans:
         if reached < span.start:
             yield Span(reached, span.start, State.WANTED)
-        if span.state not in (State.STORED, State.QUEUED):
+        if span.state not in _HELD:
             yield span
         reached = span.end
 
 
-def _gap(series: Series, interval: Interval, span: Span) -> Gap:
-    why = _why(span)
+def _gap(series: Series, interval: Interval, span: Span, known_to: int) -> Gap:
+    why = _why(span, known_to)
     return Gap(
         *series,
         start=span.start,
         end=span.end,
         slots=interval.slots(span.start, span.end),
         why=why,
-        explained=why is Why.EMPTY,
+        explained=why in EXPLAINED,
         reason=span.reason,
         seen=span.seen,
         asked_at=span.asked_at,
     )
 
 
-def _why(span: Span) -> Why:
+def _why(span: Span, known_to: int) -> Why:
+    """Why the span holds nothing; `known_to` is the end of the ledger."""
     match span.state:
+        case State.UNLISTED:
+            return Why.BEFORE_LISTING
+        case State.OPEN if span.end == known_to:
+            return Why.NOT_CLOSED
         case State.FAILED:
             return Why.FAILED
         case State.DEAD:
@@ -106,11 +124,13 @@ def coverage(series: Series, spans: Sequence[Span], within: Window | None = None
         within = Window(spans[0].start, spans[-1].end)
     start, end = within or (None, None)
     slots = interval.slots(*within) if within else 0
-    stored = _slots(spans, interval, within, State.STORED)
-    queued = _slots(spans, interval, within, State.QUEUED)
-    confirmed = [span for span in spans if _why(span) is Why.EMPTY]
-    accepted = _slots(confirmed, interval, within, State.EMPTY)
-    real = slots - accepted
+    stored = _slots((s for s in spans if s.state is State.STORED), interval, within)
+    queued = _slots((s for s in spans if s.state is State.QUEUED), interval, within)
+    whys = [(span, _why(span, spans[-1].end)) for span in spans]
+    sure = (Why.EMPTY, Why.BEFORE_LISTING)
+    accepted = _slots((span for span, why in whys if why in sure), interval, within)
+    not_closed = _slots((span for span, why in whys if why is Why.NOT_CLOSED), interval, within)
+    real = slots - accepted - not_closed
     return Coverage(
         *series,
         start=start,
@@ -119,18 +139,18 @@ def coverage(series: Series, spans: Sequence[Span], within: Window | None = None
         stored=stored,
         queued=queued,
         accepted=accepted,
+        open=not_closed,
+        archived=_slots((s for s in spans if s.via and s.state in _HELD), interval, within),
         lacking=real - stored - queued,
         share=(stored + queued) / real if real else None,
     )
 
 
-def _slots(spans: Iterable[Span], interval: Interval, within: Window | None, state: State) -> int:
+def _slots(spans: Iterable[Span], interval: Interval, within: Window | None) -> int:
     if within is None:
         return 0
     return sum(
-        interval.slots(max(span.start, within.start), min(span.end, within.end))
-        for span in spans
-        if span.state is state
+        interval.slots(max(span.start, within.start), min(span.end, within.end)) for span in spans
     )
 
 

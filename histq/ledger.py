@@ -20,8 +20,9 @@ def answered(
     before: Sequence[Span],
     now: int,
     confirm_after_ms: int,
+    via: str | None = None,
 ) -> list[Span]:
-    """What an answer with candles at `times` (ascending) says of its window.
+    """What an answer with candles at `times` (ascending) says of its window; `via` as in `Span`.
 
     Slots with candles are queued. Slots without any that lie between candles are accepted as empty:
     whoever knows what came before and after knows what did not. Those at the ends have been seen
@@ -30,7 +31,7 @@ def answered(
     if not times:
         return emptied(window, before, now, confirm_after_ms)
     runs = covered(window, times, interval)
-    spans = [Span(*run, State.QUEUED) for run in runs]
+    spans = [Span(*run, State.QUEUED, via=via) for run in runs]
     for earlier, later in pairwise(runs):
         spans.append(Span(earlier.end, later.start, State.EMPTY, ACCEPTED, now, BETWEEN))
     for end in (Window(window.start, runs[0].start), Window(runs[-1].end, window.end)):
@@ -47,7 +48,7 @@ def unheld(news: Iterable[Span], before: Sequence[Span]) -> list[Span]:
     kept: list[Span] = []
     for new in news:
         parts = [new]
-        if new.state in (State.EMPTY, State.FAILED):
+        if new.state not in (State.QUEUED, State.STORED, State.DEAD):
             for span in held:
                 parts = [left for part in parts for left in _without([part], span)]
         kept += parts
@@ -93,7 +94,9 @@ def emptied(window: Window, before: Sequence[Span], now: int, confirm_after_ms: 
     found = [Span(*window, State.EMPTY, 1, now)]
     for span in before:
         start, end = max(span.start, window.start), min(span.end, window.end)
-        if start < end and span.state is State.EMPTY and span.asked_at is not None:
+        if start < end and span.state is State.UNLISTED:
+            found.append(Span(start, end, State.UNLISTED, span.seen, now))
+        elif start < end and span.state is State.EMPTY and span.asked_at is not None:
             apart = now - span.asked_at >= confirm_after_ms
             seen, asked_at = (span.seen + 1, now) if apart else (span.seen, span.asked_at)
             found.append(Span(start, end, State.EMPTY, seen, asked_at, span.reason))

@@ -167,12 +167,17 @@ class State(StrEnum):
     QUEUED = "queued"
     STORED = "stored"
     EMPTY = "empty"  # the provider said that nothing is there
+    UNLISTED = "unlisted"  # before the first candle that the provider has
+    OPEN = "open"  # was not closed yet when the provider last answered
     DEAD = "dead"  # a dead letter holds it
     FAILED = "failed"
 
 
 class Span(NamedTuple):
-    """A stretch of one series and what is known of it; `seen` counts the empty answers."""
+    """A stretch of one series and what is known of it; `seen` counts the empty answers.
+
+    `via` says where its candles came from where that is not the source's own API.
+    """
 
     start: int
     end: int
@@ -180,6 +185,7 @@ class Span(NamedTuple):
     seen: int = 0
     asked_at: int | None = None
     reason: str | None = None
+    via: str | None = None
 
 
 class Priority(IntEnum):
@@ -189,13 +195,14 @@ class Priority(IntEnum):
 
 
 class Draft(NamedTuple):
-    """A page on its way into the queue."""
+    """A page on its way into the queue; `via` as in `Span`."""
 
     series: Series
     window: Window
     points: int
     body: bytes
     priority: Priority = Priority.NORMAL
+    via: str | None = None
 
 
 class Message(NamedTuple):
@@ -210,6 +217,7 @@ class Message(NamedTuple):
     failures: int
     deliveries: int
     queued_at: int
+    via: str | None = None
 
 
 class Reason(StrEnum):

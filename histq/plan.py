@@ -44,21 +44,26 @@ def wanted(
     elif not spans:
         windows = [Window(interval.floor(max(0, end - DEFAULT_REACH_MS)), end)]
     else:
-        unfinished = (Window(span.start, min(span.end, end)) for span in spans if _open(span))
-        windows = [*unfinished, Window(spans[-1].end, end)]
+        left = (Window(span.start, min(span.end, end)) for span in spans if _unfinished(span))
+        windows = [*left, Window(spans[-1].end, end)]
     return [window for window in windows if window.start < window.end]
 
 
 def unexplained(spans: Sequence[Span]) -> list[Span]:
-    """The holes between the ledger's ends that asking may fill; those nobody asked for too."""
+    """The holes between the ledger's ends that asking may fill; those nobody asked for too.
+
+    What was not closed yet at the ledger's end is none: that is where the next fetch goes on.
+    """
     found = []
     reached = spans[0].start if spans else 0
     for span in spans:
         if reached < span.start:
             found.append(Span(reached, span.start, State.WANTED))
-        if _open(span) and span.seen < ACCEPTED:
+        if _unfinished(span) and span.seen < ACCEPTED:
             found.append(span)
         reached = span.end
+    if found and found[-1].state is State.OPEN and found[-1].end == reached:
+        found.pop()
     return found
 
 
@@ -66,8 +71,8 @@ def _common(one: Window, other: Window) -> Window:
     return Window(max(one.start, other.start), min(one.end, other.end))
 
 
-def _open(span: Span) -> bool:
-    return span.state in (State.WANTED, State.FAILED, State.EMPTY)
+def _unfinished(span: Span) -> bool:
+    return span.state not in (State.QUEUED, State.STORED, State.DEAD)
 
 
 def missing(
@@ -75,10 +80,12 @@ def missing(
 ) -> list[Window]:
     """The windows without what is known, in order; touching ones made one."""
     known = [span for span in spans if _known(span, now, confirm_after_ms)]
-    found: list[Window] = []
-    for window in windows:
-        found += _minus(window, known)
-    return joined(found)
+    return joined(minus(windows, [Window(span.start, span.end) for span in known]))
+
+
+def minus(windows: Iterable[Window], known: Sequence[Window]) -> list[Window]:
+    """What is left of each window; `known` is ordered and free of overlaps."""
+    return [left for window in windows for left in _minus(window, known)]
 
 
 def joined(windows: Iterable[Window]) -> list[Window]:
@@ -96,14 +103,14 @@ def _known(span: Span, now: int, confirm_after_ms: int) -> bool:
     """Whether there is no reason to ask for it now."""
     if span.state in (State.QUEUED, State.STORED, State.DEAD):
         return True
-    if span.state is not State.EMPTY:
+    if span.state not in (State.EMPTY, State.UNLISTED):
         return False
     patience = RECHECK_MS if span.seen >= ACCEPTED else confirm_after_ms
     # A clock that was set back must not make "not yet" last for ever.
     return span.asked_at is not None and 0 <= now - span.asked_at < patience
 
 
-def _minus(window: Window, known: Sequence[Span]) -> list[Window]:
+def _minus(window: Window, known: Sequence[Window]) -> list[Window]:
     left = []
     start = window.start
     for span in known:

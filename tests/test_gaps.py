@@ -75,3 +75,39 @@ def test_months_split_a_span_at_their_seam() -> None:
         (744, 744, 0),
         (10, 5, 5),
     ]
+
+
+def test_what_lies_before_the_listing_or_was_not_closed_at_the_end_is_explained() -> None:
+    spans = [
+        span(0, 4, State.UNLISTED, seen=2),
+        span(4, 6, State.STORED),
+        span(6, 7, State.OPEN),
+    ]
+
+    found = gaps(HOURLY, spans)
+
+    assert [(gap.start // HOUR, gap.why, gap.explained) for gap in found] == [
+        (0, Why.BEFORE_LISTING, True),
+        (6, Why.NOT_CLOSED, True),
+    ]
+
+
+def test_what_was_not_closed_long_ago_is_a_hole_once_later_candles_are_there() -> None:
+    spans = [span(0, 1, State.OPEN), span(1, 2, State.STORED)]
+
+    (gap,) = gaps(HOURLY, spans)
+
+    assert (gap.why, gap.explained) == (Why.NEVER_ASKED, False)
+
+
+def test_coverage_asks_for_nothing_before_the_listing_or_before_the_close() -> None:
+    spans = [
+        span(0, 4, State.UNLISTED, seen=2),
+        span(4, 6, State.STORED)._replace(via="a file"),
+        span(6, 7, State.OPEN),
+    ]
+
+    found = coverage(HOURLY, spans)
+
+    assert (found.slots, found.accepted, found.open, found.lacking) == (7, 4, 1, 0)
+    assert (found.archived, found.share) == (2, 1.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histq.ledger import BETWEEN, answered, covered, emptied, merge, overlay
+from histq.ledger import BETWEEN, answered, covered, emptied, merge, overlay, unheld
 from histq.model import DAY_MS, HOUR_MS, Interval, Span, State, Window
 
 NOW = 1_700_000_000_000
@@ -311,3 +311,35 @@ def test_an_answer_agrees_with_a_look_at_every_slot(
         for slot in range(span.start // HOUR_MS, span.end // HOUR_MS)
     }
     assert slots == {slot: fact for slot in range(14) if (fact := expected(slot)) is not None}
+
+
+def test_an_empty_answer_before_the_listing_leaves_it_there() -> None:
+    before = [Span(0, 9, State.UNLISTED, 2, 7)]
+
+    found = merge(overlay(before, emptied(Window(3, 6), before, 100, 50)))
+
+    assert found == [
+        Span(0, 3, State.UNLISTED, 2, 7),
+        Span(3, 6, State.UNLISTED, 2, 100),
+        Span(6, 9, State.UNLISTED, 2, 7),
+    ]
+
+
+def test_an_answer_says_where_its_candles_came_from() -> None:
+    hour = 3_600_000
+    window = Window(0, 3 * hour)
+
+    found = answered(window, [0, 2 * hour], Interval("1h"), [], 7, 0, "a file")
+
+    assert [(span.state, span.via) for span in merge(found)] == [
+        (State.QUEUED, "a file"),
+        (State.EMPTY, None),
+        (State.QUEUED, "a file"),
+    ]
+
+
+@pytest.mark.parametrize("state", [State.OPEN, State.UNLISTED])
+def test_what_is_held_is_neither_open_nor_before_the_listing(state: State) -> None:
+    held = [Span(2, 4, State.STORED)]
+
+    assert unheld([Span(0, 6, state)], held) == [Span(0, 2, state), Span(4, 6, state)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from histq.ledger import merge
 from histq.model import DAY_MS, HOUR_MS, Interval, Span, State, Window
-from histq.plan import Wish, closed_until, joined, missing, pages, wanted
+from histq.plan import Wish, closed_until, joined, missing, pages, unexplained, wanted
 
 HOURLY = Interval("1h")
 SPOT = Interval("spot")
@@ -288,3 +288,28 @@ def instants_of(interval: Interval, found: list[Window]) -> list[int]:
 )
 def test_all_before_the_open_slot_is_closed(name: str, now: int, delay: int, expected: int) -> None:
     assert closed_until(Interval(name), now, delay) == expected
+
+
+def test_what_was_not_closed_at_the_end_is_no_hole_but_one_in_the_middle_is() -> None:
+    middle, end = span(2, 3, State.OPEN), span(5, 6, State.OPEN)
+    spans = [span(0, 2, State.STORED), middle, span(3, 5, State.STORED), end]
+
+    assert unexplained(spans) == [middle]
+    assert unexplained(spans[:1]) == []
+
+
+def test_what_was_not_closed_is_asked_for_again_at_once() -> None:
+    spans = [span(0, 2, State.STORED), span(2, 3, State.OPEN, asked_at=NOW)]
+    windows = wanted(Wish(), spans, HOURLY, 4 * HOUR_MS)
+
+    assert windows == [hours(2, 3), hours(3, 4)]
+    assert missing(windows, spans, NOW, HOUR_MS) == [hours(2, 4)]
+
+
+def test_what_lies_before_the_listing_is_left_alone_for_a_week() -> None:
+    day = 24 * HOUR_MS
+    spans = [span(0, 9, State.UNLISTED, seen=2, asked_at=NOW)]
+
+    assert unexplained(spans) == []
+    assert missing([hours(0, 9)], spans, NOW + 7 * day - 1, HOUR_MS) == []
+    assert missing([hours(0, 9)], spans, NOW + 7 * day, HOUR_MS) == [hours(0, 9)]

@@ -44,6 +44,7 @@ def fetch(
     since: options.Since = None,
     until: options.Until = None,
     refetch: options.Refetch = False,
+    no_archive: options.NoArchive = False,
     dry_run: options.DryRun = False,
     fail_if_empty: FailIfEmpty = False,
     db: Db = None,
@@ -62,7 +63,7 @@ def fetch(
     session = Session("fetch", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     stop = Stop().on_signals()
     with Display(session.err, quiet=quiet) as display:
-        asked = Asked(symbols, source, interval, since, until, refetch)
+        asked = Asked(symbols, source, interval, since, until, refetch, not no_archive)
         job = fetch_job(session, display, stop, asked, patient=False)
         if dry_run and since == "listing":
             raise Usage("--dry-run asks nobody, so it cannot find the listing; name a date")
@@ -132,6 +133,7 @@ def sync(
     since: options.Since = None,
     until: options.Until = None,
     refetch: options.Refetch = False,
+    no_archive: options.NoArchive = False,
     concurrency: options.Concurrency = None,
     fail_if_empty: FailIfEmpty = False,
     db: Db = None,
@@ -153,7 +155,7 @@ def sync(
     session = Session("sync", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     stop = Stop().on_signals()
     with Display(session.err, quiet=quiet) as display:
-        asked = Asked(symbols, source, interval, since, until, refetch)
+        asked = Asked(symbols, source, interval, since, until, refetch, not no_archive)
         job = fetch_job(session, display, stop, asked, patient=True)
         workers = concurrency or session.settings.consume.concurrency
         report: SyncReport = run(job, display, workers)
@@ -173,6 +175,7 @@ class Asked(NamedTuple):
     since: str | None = None
     until: str | None = None
     refetch: bool = False
+    archives: bool = True
 
 
 def fetch_job(
@@ -192,7 +195,11 @@ def fetch_job(
 
     start, end = dates.span(asked.since, asked.until, wall_clock())
     selection = select(
-        session.settings, asked.symbols or (), asked.sources or (), asked.intervals or ()
+        session.settings,
+        asked.symbols or (),
+        asked.sources or (),
+        asked.intervals or (),
+        archives=asked.archives,
     )
     listing = asked.since == dates.LISTING
     if listing:

@@ -50,6 +50,9 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would be asked for and its cost; ask nobody."),
 ]
+NoArchive = Annotated[
+    bool, typer.Option("--no-archive", help="Ask the sources themselves for all of it.")
+]
 FailIfEmpty = Annotated[
     bool, typer.Option("--fail-if-empty", help="Exit 4 when there was nothing to do.")
 ]

@@ -164,10 +164,11 @@ def symbols_list(
     """The configured tokens, and what each source calls them."""
     from histq.cli import render
     from histq.cli.session import Session
+    from histq.pipeline.targets import enabled
     from histq.providers import providers
 
     session = Session("symbols list", file=config, json=json, quiet=quiet, verbose=verbose)
-    names = [name for name, source in session.settings.sources.items() if source.enabled]
+    names = enabled(session.settings)
     found = []
     for token in session.settings.tokens:
         markets = {name: providers()[name].market(token.token) for name in names}

@@ -42,15 +42,21 @@ def _percent(one: Coverage) -> Text:
 
 
 def months(found: Sequence[Coverage]) -> RenderableType:
-    """A bar a month: full blocks are there, shades are accepted holes, dots are lacking."""
-    made = table("month", "", "complete", "lacking", "accepted", right=("lacking", "accepted"))
+    """A bar a month: full blocks are there, shades are nobody's fault, dots are lacking.
+
+    How many came from an archive's files is told where any did.
+    """
+    filed = any(one.archived for one in found)
+    tail = ("lacking", "accepted", "from files") if filed else ("lacking", "accepted")
+    made = table("month", "", "complete", *tail, right=tail)
     for one in found:
         assert one.start is not None
         bar = Text()
         for number, (sign, style) in _parts(one):
             bar.append(sign * number, style=style)
         month = iso(one.start)[:7]
-        made.add_row(month, bar, _percent(one), count(one.lacking), count(one.accepted))
+        counts = [count(one.lacking), count(one.accepted), count(one.archived)]
+        made.add_row(month, bar, _percent(one), *counts[: len(tail)])
     return made
 
 
@@ -58,7 +64,7 @@ def _parts(one: Coverage) -> list[tuple[int, tuple[str, str]]]:
     """Widths of what is there, accepted and lacking; what exists at all gets a sign at least."""
     shown = (
         (one.stored + one.queued, ("█", "green")),
-        (one.accepted, ("▒", "dim")),
+        (one.accepted + one.open, ("▒", "dim")),
         (one.lacking, ("·", "red")),
     )
     widths = [

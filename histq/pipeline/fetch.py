@@ -59,7 +59,7 @@ def fetch(job: FetchJob) -> FetchReport:
         if work.fatal is not None:
             raise work.fatal
     failures = [failure for work in works for failure in work.failures]
-    reports = [work.report for work in works]
+    reports = [report for work in works for report in work.reports]
     return FetchReport(
         requests=sum(report.requests for report in reports),
         queued_messages=sum(report.queued_messages for report in reports),

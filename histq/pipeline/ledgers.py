@@ -8,7 +8,7 @@ from histq.errors import Usage
 from histq.gaps import Coverage, Gap, coverage, gaps
 from histq.model import Interval, Market, Series, Span
 from histq.pipeline.reports import Skipped
-from histq.pipeline.targets import Selection, Target, resolve
+from histq.pipeline.targets import Selection, Target, resolve, shelf_of
 from histq.plan import unexplained
 from histq.providers import Provider, providers
 from histq.settings import Settings
@@ -90,7 +90,8 @@ def _target(series: Series, settings: Settings) -> Target | str:
     market = _market(provider, series, settings)
     if market is None:
         return "no token in histq.toml is this market"
-    return Target(provider, source, market, Interval(series.interval))
+    shelf = shelf_of(provider, settings)
+    return Target(provider, source, market, Interval(series.interval), shelf)
 
 
 def _market(provider: Provider, series: Series, settings: Settings) -> Market | None:

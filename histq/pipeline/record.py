@@ -1,25 +1,30 @@
 """What a provider's answer, or its failure, changes in the queue and in the ledger."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from histq.client import Answer
 from histq.errors import DatabaseMissing, HistqError, Misshapen, QueueFull
 from histq.host import Clock
-from histq.ledger import answered, unheld
-from histq.model import Draft, Series, Span, State, Window
-from histq.page import flatten, pack, timestamps
+from histq.ledger import ACCEPTED, answered, unheld
+from histq.model import WIDTH, Draft, Series, Span, State, Window
+from histq.page import Flat, flatten, pack, timestamps
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.letters import body_letter
-from histq.pipeline.planning import SeriesPlan
+from histq.pipeline.planning import SeriesPlan, confirm_after_ms
 from histq.pipeline.runs import RunLog
+from histq.pipeline.targets import Target
 from histq.plan import Wish
 from histq.stop import Stop
 
 logger = logging.getLogger(__name__)
 
 FULL_QUEUE_POLL_S: Final = 0.2
+
+MESSAGE_POINTS: Final = 5_000
+"""Candles of a message; what holds more, such as an archive's file, becomes several."""
 
 
 class Watcher(Protocol):
@@ -59,6 +64,13 @@ class Job(Protocol):
     def clock(self) -> Clock: ...
 
 
+class Kept(NamedTuple):
+    """What an answer added to the queue."""
+
+    messages: int
+    points: int
+
+
 class Recorder:
     """One source's hand on the database; belongs to one thread."""
 
@@ -76,34 +88,49 @@ class Recorder:
                 return []  # made with the first page, so that a mistyped symbol makes none
         return self._backends.store.spans(series)
 
-    def keep(self, plan: SeriesPlan, answer: Answer) -> int:
-        """Queues the page and says so in the ledger; how many points are new in the queue.
+    def keep(self, plan: SeriesPlan, answer: Answer, asked_until: int) -> Kept:
+        """Queues the page and says so in the ledger; what is new in the queue.
 
-        Raises QueueFull, unless the job is patient.
+        What was asked for past the answer's window is not closed yet. Raises QueueFull, unless the
+        job is patient.
         """
         series, window = plan.target.series, answer.window
-        if window.start >= window.end:
-            return 0  # nothing in it is closed yet
         flat = flatten(answer.candles)
         times = timestamps(flat)
-        confirm_after_ms = round(self._job.opener.settings.gaps.confirm_after_s * 1000)
-        now = self._job.clock()
-        news = answered(window, times, plan.target.interval, plan.before, now, confirm_after_ms)
+        news = self._news(plan, answer, times, asked_until)
         self._await_room(len(times))
         backends = self._open()
+        drafts = _drafts(plan.target, answer, flat)
         with backends.transaction():
             # The page first: a page that the ledger knows nothing of is only asked for again.
             with backends.queue.transaction():
-                drafts = [Draft(series, window, len(times), pack(flat))] if times else []
-                put = backends.queue.put(drafts)
+                new = [draft for draft in drafts if backends.queue.put([draft])]
                 backends.queue.supersede(series, window)
-            if put or not times:
+            if new or not times:
                 with backends.store.transaction():
                     self._begin(plan)
                     backends.store.record(series, unheld(news, plan.before))
             else:
                 logger.warning("%s %s waits in the queue already; consume it first", series, window)
-        return len(times) * put
+        return Kept(len(new), sum(draft.points for draft in new))
+
+    def _news(
+        self, plan: SeriesPlan, answer: Answer, times: Sequence[int], asked_until: int
+    ) -> list[Span]:
+        now = self._job.clock()
+        apart_ms = confirm_after_ms(plan.target, self._job.opener.settings)
+        interval, window = plan.target.interval, answer.window
+        news = [Span(max(window), asked_until, State.OPEN, asked_at=now)]
+        if window.start < window.end:
+            news += answered(window, times, interval, plan.before, now, apart_ms, answer.via)
+        return news
+
+    def unlisted(self, plan: SeriesPlan, window: Window) -> None:
+        """Notes that the provider's first candle comes after the window."""
+        backends = self._open()
+        span = Span(*window, State.UNLISTED, ACCEPTED, self._job.clock())
+        with backends.store.transaction():
+            backends.store.record(plan.target.series, unheld([span], plan.before))
 
     def fail(self, plan: SeriesPlan, window: Window, error: HistqError) -> None:
         """Notes the window as failed: the next run asks again. A body without candles is kept."""
@@ -126,7 +153,7 @@ class Recorder:
         """Notes in the ledger what this run is about to ask, so that a later one can finish it."""
         series = plan.target.series
         if series not in self._begun and not self._job.wish.refetch:
-            wanted = [Span(*window, State.WANTED) for window in plan.windows]
+            wanted = [Span(*piece.window, State.WANTED) for piece in plan.pieces]
             self._open().store.record(series, wanted)
         self._begun.add(series)
 
@@ -147,3 +174,18 @@ class Recorder:
                 )
             self._job.watcher.waiting(f"the queue is full ({waiting:,} points)")
             self._job.stop.sleep(FULL_QUEUE_POLL_S)
+
+
+def _drafts(target: Target, answer: Answer, flat: Flat) -> list[Draft]:
+    """The candles in messages whose windows fill the answer's."""
+    drafts = []
+    start, step = answer.window.start, MESSAGE_POINTS * WIDTH
+    for i in range(0, len(flat), step):
+        part, following = flat[i : i + step], timestamps(flat[i + step : i + step + WIDTH])
+        end = answer.window.end
+        if following:  # not before the last candle, even where two share a slot of the grid
+            end = max(target.interval.floor(following[0]), timestamps(part)[-1] + 1)
+        window = Window(start, end)
+        drafts.append(Draft(target.series, window, len(part) // WIDTH, pack(part), via=answer.via))
+        start = end
+    return drafts

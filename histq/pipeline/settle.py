@@ -167,7 +167,7 @@ def _spans(store: Store, item: _Screened) -> list[Span]:
         for slot, why in slots
         if not any(True for _ in store.candles(message.series, slot))
     ]
-    return [*(Span(*run, State.STORED) for run in runs), *dead]
+    return [*(Span(*run, State.STORED, via=message.via) for run in runs), *dead]
 
 
 def _slot(message: Message, candle: Candle) -> Window:

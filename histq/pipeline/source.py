@@ -1,21 +1,22 @@
 """One source's part of a fetch: plan, ask ahead, commit in order, and act on what goes wrong.
 
 It asks for up to `concurrency` pages ahead and commits them in the order of asking, each page in a
-transaction of its own together with its spans: a kill costs at most the pages in flight.
+transaction of its own together with its spans: a kill costs at most the pages in flight. What the
+source's archive cannot give, the source itself is asked for.
 """
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
-from histq.client import Answer, Client, open_client
+from histq.client import Answer
 from histq.errors import (
     Config,
     Credentials,
     HistqError,
+    NotPublished,
     Permanent,
     QueueFull,
     Refused,
@@ -26,17 +27,19 @@ from histq.errors import (
 )
 from histq.locks import NamedLocks
 from histq.model import Series, Window
-from histq.pipeline.ahead import Ahead
+from histq.pipeline.asking import Asker
 from histq.pipeline.holding import wait_for
-from histq.pipeline.planning import SeriesPlan, plan_series
+from histq.pipeline.planning import Piece, SeriesPlan, pages_of, plan_series
 from histq.pipeline.record import Job, Recorder
 from histq.pipeline.reports import Failure, SourceReport
 from histq.pipeline.targets import Target
-from histq.providers import Ask, Dated
-from histq.settings import plan_of
+from histq.providers import Dated
 
 GIVE_UP_WINDOWS: Final = 3
 """Windows of a series in a row that failed after all their retries; it is left for this run."""
+
+PROBE_PIECES: Final = 10
+"""Requests for what lies before anything held, from which on the listing is asked for first."""
 
 GIVE_UP_SERIES: Final = 5
 """Series in a row that failed so, with nothing between that came; the source is then left."""
@@ -50,8 +53,12 @@ T = TypeVar("T")
 
 class _Pending(NamedTuple):
     plan: SeriesPlan
-    window: Window
+    piece: Piece
     answers: "Future[list[Answer]]"
+
+    @property
+    def window(self) -> Window:
+        return self.piece.window
 
 
 class SourceWork:
@@ -61,9 +68,12 @@ class SourceWork:
         self._job = job
         self._targets = targets
         self._locks = locks
-        self._settings = targets[0].settings
-        self.name = targets[0].provider.name
+        self._source = targets[0].provider.name
+        self._shelf = targets[0].shelf
+        self._archive = self._shelf.archive.name if self._shelf is not None else ""
+        self.name = self._archive if self._only_files else self._source
         self.report = SourceReport(self.name)
+        self._archive_report = SourceReport(self._archive)
         self.failures: list[Failure] = []
         self.fatal: BaseException | None = None
         self._recorder = Recorder(job)
@@ -72,14 +82,24 @@ class SourceWork:
         self._left: set[Series] = set()
         self._listed_at: dict[Series, int] = {}
         self._failed_in_a_row: Counter[Series] = Counter()
+        self._failed_files = 0  # in a row, for reasons that lie with the archive
+
+    @property
+    def _only_files(self) -> bool:
+        return self._shelf is not None and self._shelf.only
+
+    @property
+    def reports(self) -> list[SourceReport]:
+        """The source's, and its archive's where it was asked."""
+        asked = self._archive_report.requests and not self._only_files
+        return [self.report, self._archive_report] if asked else [self.report]
 
     def run(self) -> None:
         began = time.monotonic()
-        client: Client | None = None
+        asker = Asker(self._job)
         try:
-            client = self._client()
-            with Ahead(self._settings.concurrency, f"{self.name}-http") as ahead:
-                self._fetch_all(client, ahead)
+            with asker:
+                self._fetch_all(asker)
         except Stopped:
             pass
         except (Config, QueueFull) as error:
@@ -88,29 +108,19 @@ class SourceWork:
             self.fatal = error
             self._job.stop.set()
         finally:
-            if client is not None:
-                self.report.requests = client.requests
-                client.close()
+            self.report.requests = asker.requests(self.name)
+            self._archive_report.requests = asker.requests(self._archive)
             for target in self._targets:
                 self._locks.release(str(target.series))
             self._recorder.close()
-            self.report.elapsed_ms = round((time.monotonic() - began) * 1000)
+            elapsed_ms = round((time.monotonic() - began) * 1000)
+            self.report.elapsed_ms = self._archive_report.elapsed_ms = elapsed_ms
 
-    def _client(self) -> Client:
-        return open_client(
-            self._targets[0].provider,
-            self._settings,
-            self._job.state_folder,
-            stop=self._job.stop,
-            clock=self._job.clock,
-            on_retry=lambda why, wait_s: self._job.watcher.retrying(self.name, why, wait_s),
-        )
-
-    def _fetch_all(self, client: Client, ahead: Ahead) -> None:
+    def _fetch_all(self, asker: Asker) -> None:
         # Planned once for the figure that progress counts up to, and again, one by one, when the
         # series is ours: another process may have fetched it by then.
         if self._job.wish.listing:
-            self._find_listings(client, ahead)
+            self._find_listings(asker)
         foreseen = {
             target.series: self._plan(target).slots
             for target in self._targets
@@ -123,48 +133,75 @@ class SourceWork:
                 break
             if target.series in self._left:
                 continue
-            self._hold(target.series)
-            plan = self._plan(target)
+            self._hold(asker, target.series)
+            plan = self._without_unlisted(asker, self._plan(target))
             self._job.watcher.planned(target.series, plan.slots - foreseen[target.series])
-            if not plan.windows:
+            if not plan.pieces:
                 self.report.succeeded = True
-            for window in plan.windows:
-                self._drain(self._settings.concurrency - 1)
+            for piece in self._pieces(plan):
+                self._drain(asker, self._concurrency(target, piece) - 1)
                 if self._ended or self._job.stop or target.series in self._left:
                     break
-                answers = ahead.submit(partial(client.ask, self._ask(target, window)))
-                self._pending.append(_Pending(plan, window, answers))
-        self._drain(0)
+                self._pending.append(_Pending(plan, piece, asker.submit(target, piece)))
+        self._drain(asker, 0)
 
-    def _find_listings(self, client: Client, ahead: Ahead) -> None:
+    def _pieces(self, plan: SeriesPlan) -> Iterator[Piece]:
+        """Those of the plan; pages instead of files once the archive has been given up."""
+        for piece in plan.pieces:
+            if piece.archived and not self._only_files and self._failed_files >= GIVE_UP_WINDOWS:
+                yield from map(Piece, pages_of(plan.target, [piece.window]))
+            else:
+                yield piece
+
+    def _concurrency(self, target: Target, piece: Piece) -> int:
+        """How many may be under way; a file takes fifty times the memory of a page."""
+        if piece.archived and target.shelf is not None:
+            return target.shelf.settings.concurrency
+        return target.settings.concurrency
+
+    def _without_unlisted(self, asker: Asker, plan: SeriesPlan) -> SeriesPlan:
+        """The plan, or a shorter one where most of it may lie before the market was listed.
+
+        Then one request for the first candle of all spares many that come back empty.
+        """
+        target, provider = plan.target, plan.target.provider
+        long = plan.unknown_before >= PROBE_PIECES or any(piece.archived for piece in plan.pieces)
+        if not long or self._job.wish.listing or self._only_files:
+            return plan
+        if not isinstance(provider, Dated) or not plan.unknown_before:
+            return plan
+        try:
+            first = self._awaited(asker.first_open(target, provider, once=True))
+        except (Transient, Permanent, UnknownMarket):
+            return plan  # the pages will say what is wrong
+        start = plan.pieces[0].window.start
+        if first is None or target.interval.floor(first) <= start:
+            return plan
+        self._recorder.unlisted(plan, Window(start, target.interval.floor(first)))
+        return self._plan(target)
+
+    def _find_listings(self, asker: Asker) -> None:
         """Asks for the first candle of every series; leaves those for which nobody can say."""
-        now = self._job.clock()
         for target in self._targets:
             provider = target.provider
             assert isinstance(provider, Dated), "the selection holds no others"
-            ask = self._ask(target, Window(now, now))
             try:
-                first = self._awaited(ahead.submit(partial(client.first_open, ask, provider)))
+                first = self._awaited(asker.first_open(target, provider))
             except (UnknownMarket, Transient, Permanent) as error:
                 self._left.add(target.series)
                 self._note(error, target.series)
             else:
                 # A market without a candle yet: from now on.
-                self._listed_at[target.series] = now if first is None else first
+                self._listed_at[target.series] = self._job.clock() if first is None else first
 
-    def _ask(self, target: Target, window: Window) -> Ask:
-        plan = plan_of(self._settings)
-        now = self._job.clock()
-        return Ask(target.series, target.market, target.interval, window, plan, now)
-
-    def _hold(self, series: Series) -> None:
+    def _hold(self, asker: Asker, series: Series) -> None:
         """Waits until no other process fetches this series; what it got is then known.
 
         Series come in one order in every process, so that no two wait for each other.
         """
         if self._locks.try_acquire(str(series)):
             return
-        self._drain(0)
+        self._drain(asker, 0)
         wait_for(series, self._locks, self._job.stop, self._job.watcher.waiting)
 
     def _plan(self, target: Target) -> SeriesPlan:
@@ -177,7 +214,7 @@ class SourceWork:
         self.report.wanted = self.report.wanted or plan.wanted
         return plan
 
-    def _drain(self, most: int) -> None:
+    def _drain(self, asker: Asker, most: int) -> None:
         """Commits the oldest pages asked for until at most so many are left."""
         while len(self._pending) > most:
             pending = self._pending.popleft()
@@ -185,16 +222,36 @@ class SourceWork:
             try:
                 answers = self._awaited(pending.answers)
             except HistqError as error:
+                if pending.piece.archived and not self._only_files and not self._job.stop:
+                    self._ask_source_instead(asker, pending, error)
+                    continue
                 self._act_on(error, pending)
             else:
-                self._failed_in_a_row.clear()
-                self.report.succeeded = True
-                for answer in answers:
-                    points = self._recorder.keep(pending.plan, answer)
-                    self.report.queued_points += points
-                    self.report.queued_messages += points > 0
+                self._keep(pending, answers)
             slots = pending.plan.target.interval.slots(*pending.window)
             self._job.watcher.answered(series, slots, pending.window.end)
+
+    def _keep(self, pending: _Pending, answers: list[Answer]) -> None:
+        self._failed_in_a_row.clear()
+        self.report.succeeded = True
+        report = self.report
+        if pending.piece.archived and not self._only_files:
+            self._failed_files, report = 0, self._archive_report
+        for number, answer in enumerate(answers, 1):
+            until = pending.window.end if number == len(answers) else answer.window.end
+            kept = self._recorder.keep(pending.plan, answer, until)
+            report.queued_points += kept.points
+            report.queued_messages += kept.messages
+
+    def _ask_source_instead(self, asker: Asker, pending: _Pending, error: HistqError) -> None:
+        """The pages of a file that the archive does not give, next in turn."""
+        if not isinstance(error, NotPublished):
+            self._failed_files += 1
+            self._job.watcher.waiting(f"{error}; asking {self._source} itself instead")
+        target = pending.plan.target
+        pieces = map(Piece, pages_of(target, [pending.window]))
+        again = [_Pending(pending.plan, piece, asker.submit(target, piece)) for piece in pieces]
+        self._pending.extendleft(reversed(again))
 
     def _awaited(self, answers: "Future[T]") -> T:
         """The answers; after a stop only those that come soon. Raises what the client raised."""

@@ -26,7 +26,8 @@ class Defaults(NamedTuple):
 
     `requests_per_minute` is ours to keep to, below what the provider allows. `plans` are the values
     that the setting `plan` may take, the first being the default; empty where it means nothing.
-    A request costs `cost` of what the provider counts by `unit`.
+    A request costs `cost` of what the provider counts by `unit`. `max_wait_s` is how long retrying
+    one request is worth the wait.
     """
 
     base_url: str
@@ -37,6 +38,7 @@ class Defaults(NamedTuple):
     plans: tuple[str, ...] = ()
     cost: int = 1
     unit: str = "requests"
+    max_wait_s: float = 120.0
 
 
 class Ask(NamedTuple):
@@ -101,6 +103,9 @@ class Provider(Protocol):
     def publish_delay_ms(self, interval: Interval) -> int:
         """How long after its close a candle may still be absent, or cached away."""
 
+    def cache_ms(self, interval: Interval) -> int:
+        """For how long it may give the same answer again without having looked."""
+
     def base_url(self, configured: str, plan: str) -> str:
         """Where requests go."""
 
@@ -135,6 +140,33 @@ class Dated(Protocol):
 
     def first_open(self, body: bytes, ask: Ask) -> list[int]:
         """The open time of the earliest candle; none where there is no candle. Raises Misshapen."""
+
+
+@runtime_checkable
+class Archive(Provider, Protocol):
+    """A provider of files that hold what another source would say, each with its checksum.
+
+    One file is one window: `files` says which there are, `request` names the file of a window that
+    lies in one of them.
+    """
+
+    @property
+    def archive_of(self) -> str:
+        """The source whose candles these are."""
+
+    @property
+    def same_hosts(self) -> tuple[str, ...]:
+        """Hosts of that source whose answers are the archive's; others are markets of their own."""
+
+    def files(self, window: Window, interval: Interval, now: int) -> list[Window]:
+        """The parts of the window that files hold which should be published by now, a file each."""
+
+    def file_name(self, ask: Ask) -> str: ...
+
+    def checksum_request(self, ask: Ask) -> Request: ...
+
+    def checksum(self, body: bytes, ask: Ask) -> str:
+        """SHA-256 of the file, in hex. Raises Misshapen."""
 
 
 @runtime_checkable

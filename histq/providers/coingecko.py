@@ -113,6 +113,10 @@ class CoinGecko:
     def publish_delay_ms(self, interval: Interval) -> int:
         return _PUBLISH_DELAY[interval.name]
 
+    def cache_ms(self, interval: Interval) -> int:
+        # Ranges of more than 90 days, which daily closes come in, are cached for 12 hours.
+        return 12 * HOUR_MS if interval.name == "1d" else 30 * MINUTE_MS
+
     def base_url(self, configured: str, plan: str) -> str:
         return PRO_URL if plan == "paid" and configured.rstrip("/") == PUBLIC_URL else configured
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from histq.errors import Credentials, Misshapen, Permanent, Throttled, UnknownMarket
-from histq.model import DAY_MS, Candle, Interval, Market, Token
+from histq.model import DAY_MS, SECOND_MS, Candle, Interval, Market, Token
 from histq.providers import (
     UNREADABLE,
     Ask,
@@ -89,6 +89,9 @@ class CryptoCompare:
 
     def publish_delay_ms(self, interval: Interval) -> int:
         return 0
+
+    def cache_ms(self, interval: Interval) -> int:
+        return 610 * SECOND_MS
 
     def base_url(self, configured: str, plan: str) -> str:
         return configured

@@ -49,6 +49,9 @@ class Demo:
     def publish_delay_ms(self, interval: Interval) -> int:
         return 0
 
+    def cache_ms(self, interval: Interval) -> int:
+        return 0
+
     def base_url(self, configured: str, plan: str) -> str:
         return configured
 

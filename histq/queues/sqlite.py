@@ -27,7 +27,8 @@ LOW_SHARE: Final = 8
 """One lease in so many begins with a lower priority, in turn, so that none is ever starved."""
 
 _MESSAGE = (
-    'id, token, source, symbol, interval, start, "end", points, failures, deliveries, queued_at'
+    'id, token, source, symbol, interval, start, "end", points, failures, deliveries, queued_at,'
+    " via"
 )
 _LETTER = (
     'kind, source, symbol, interval, start, "end", points, reason, error, failures, deliveries,'
@@ -71,9 +72,9 @@ class SqliteQueue:
     def _put(self, draft: Draft, now: int) -> int:
         added = self._db.rows(
             'insert into messages (source, symbol, interval, start, "end", points, priority,'
-            " queued_at) values (?, ?, ?, ?, ?, ?, ?, ?)"
+            " queued_at, via) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
             ' on conflict (source, symbol, interval, start, "end") do nothing returning id',
-            (*draft.series, *draft.window, draft.points, draft.priority, now),
+            (*draft.series, *draft.window, draft.points, draft.priority, now, draft.via),
         )
         for (message_id,) in added:
             self._db.change("insert into bodies values (?, ?)", (message_id, draft.body))

@@ -20,6 +20,7 @@ ROWS_A_STATEMENT: Final = 100
 ROWS_A_READ: Final = 5_000
 
 _COLUMNS = ", ".join(FIELDS)
+_SPAN = 'start, "end", state, seen, asked_at, reason, via'
 
 
 class SqliteStore:
@@ -122,7 +123,7 @@ class SqliteStore:
 
     def spans(self, series: Series) -> list[Span]:
         found = self._db.rows(
-            'select start, "end", state, seen, asked_at, reason from spans'
+            f"select {_SPAN} from spans"
             " where series_id = (select id from series where source = ? and symbol = ?"
             " and interval = ?) order by start",
             series,
@@ -139,7 +140,7 @@ class SqliteStore:
             # Neighbours that only touch are read too: they may merge. A span's end is not in the
             # key, so the one that reaches into the stretch is looked up from its start.
             old = self._db.rows(
-                'select start, "end", state, seen, asked_at, reason from spans'
+                f"select {_SPAN} from spans"
                 " where series_id = :id and start <= :end and start >= coalesce((select"
                 " max(start) from spans where series_id = :id and start < :start), :start)"
                 ' and "end" >= :start',
@@ -153,8 +154,7 @@ class SqliteStore:
                 )
             for span in set(after) - set(before):
                 self._db.change(
-                    'insert into spans (series_id, start, "end", state, seen, asked_at, reason)'
-                    " values (?, ?, ?, ?, ?, ?, ?)",
+                    f"insert into spans (series_id, {_SPAN}) values (?, ?, ?, ?, ?, ?, ?, ?)",
                     (series_id, *span),
                 )
 

@@ -117,3 +117,26 @@ def test_gaps_without_a_database_says_so(histq: Histq) -> None:
     assert histq("gaps").code == 10
     assert histq("coverage").code == 10
     assert histq("repair").code == 10
+
+
+def test_a_candle_that_was_open_by_the_providers_clock_is_not_closed_yet(histq: Histq) -> None:
+    clock = {"now": START + 1000 * HOUR_MS - 1}
+
+    def told(asked: Asked) -> Says:
+        return hours(asked)._replace(now=clock["now"])
+
+    with Loopback(told) as server:
+        settings = source_at("binance", server.url)
+        histq(*FETCH[:-1], "2024-02-11T16:00Z", **settings)  # exactly a page
+        histq("consume")
+        before = histq("gaps", "--json")
+        clock["now"] += HOUR_MS
+        histq(*FETCH[:-1], "2024-02-11T16:00Z", **settings)
+        histq("consume")
+        after = histq("gaps", "--json")
+
+    assert (before.code, after.code) == (0, 0)
+    assert [(gap["start"], gap["slots"], gap["why"]) for gap in before.document["gaps"]] == [
+        (START + 999 * HOUR_MS, 1, "not closed yet")
+    ]
+    assert after.document["gaps"] == []

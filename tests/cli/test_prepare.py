@@ -22,7 +22,9 @@ def test_init_writes_settings_that_set_nothing_and_makes_the_database(
     assert [table for table in written if table != "sources"] == [
         *("database", "queue", "store", "consume", "gaps")
     ]
-    assert set(written["sources"]) == {"binance", "coingecko", "cryptocompare", "demo"}
+    assert set(written["sources"]) == {
+        *("binance", "binance-archive", "coingecko", "cryptocompare", "demo")
+    }
     assert all(table == {} for name, table in written.items() if name != "sources")
     assert all(table == {} for table in written["sources"].values())
     with Database.open(place / "histq.db", create=False) as db:
@@ -160,15 +162,17 @@ def test_sources_are_listed_with_what_they_serve_and_lack(histq: Histq) -> None:
     assert ended.code == 0
     assert ended.document["schema"] == 1
     found = {one["source"]: one for one in ended.document["sources"]}
-    assert set(found) == {"binance", "coingecko", "cryptocompare", "demo"}
+    assert set(found) == {"binance", "binance-archive", "coingecko", "cryptocompare", "demo"}
     assert {name: one["enabled"] for name, one in found.items()} == {
         "binance": True,
+        "binance-archive": True,
         "coingecko": True,
         "cryptocompare": False,
         "demo": False,
     }
     assert {name: one["key"] for name, one in found.items()} == {
         "binance": "not needed",
+        "binance-archive": "not needed",
         "coingecko": "set",
         "cryptocompare": "needed",
         "demo": "not needed",
