@@ -49,13 +49,16 @@ class Client:
         Raises Throttled, Transient and Misshapen after their retries, Permanent, Refused,
         UnknownMarket and Credentials at once, Stopped when the stop comes.
         """
-        answers = []
+        answers: list[Answer] = []
         left: Window | None = ask.window
         while left is not None:
             part = ask._replace(window=left)
             request = self._provider.request(part)
             candles, said_at = self._parsed(part, request, self._provider.parse)
             answer, left = _answer(part, candles, said_at, self._provider)
+            if answers and not answer.candles and not ask.interval.slots(*answer.window):
+                # Nothing more to say, and no slot that could be empty.
+                answer = _extended(answers.pop(), answer.window.end)
             answers.append(answer)
         return answers
 
@@ -157,6 +160,10 @@ def _answer(
             left = Window(last + 1, final)
             return Answer(Window(start, last + 1), closed), left if left.start < final else None
     return Answer(Window(start, final), closed), None
+
+
+def _extended(answer: Answer, end: int) -> Answer:
+    return answer._replace(window=Window(answer.window.start, end))
 
 
 def _closed(candles: list[Candle], interval: Interval, said_at: int) -> list[Candle]:

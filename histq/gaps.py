@@ -67,11 +67,35 @@ class Coverage(msgspec.Struct, frozen=True):
 
 
 def gaps(series: Series, spans: Sequence[Span]) -> list[Gap]:
-    """Every stretch between the ledger's ends that holds nothing stored or queued, in order."""
+    """Every stretch between the ledger's ends that holds nothing stored or queued, in order.
+
+    Neighbours for the same reason are one gap, though two requests asked for it.
+    """
     interval = Interval(series.interval)
     end = spans[-1].end if spans else 0
-    found = (_gap(series, interval, span, end) for span in _holes(spans))
+    found: list[Gap] = []
+    for span in _holes(spans):
+        gap = _gap(series, interval, span, end)
+        if found and _continues(found[-1], gap):
+            gap = _joined(found.pop(), gap)
+        found.append(gap)
     return [gap for gap in found if gap.slots]
+
+
+def _continues(one: Gap, other: Gap) -> bool:
+    return one.end == other.start and (one.why, one.reason) == (other.why, other.reason)
+
+
+def _joined(one: Gap, other: Gap) -> Gap:
+    """Both as one: seen empty as often as either part, and first asked for when one was."""
+    asked = [gap.asked_at for gap in (one, other) if gap.asked_at is not None]
+    return msgspec.structs.replace(
+        one,
+        end=other.end,
+        slots=one.slots + other.slots,
+        seen=min(one.seen, other.seen),
+        asked_at=min(asked, default=None),
+    )
 
 
 def _holes(spans: Sequence[Span]) -> Iterator[Span]:

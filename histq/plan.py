@@ -38,7 +38,8 @@ def wanted(
     end = closed_until if wish.end is None else min(wish.end, closed_until)
     if wish.repair:
         known = Window(wish.start or 0, end)
-        windows = [_common(Window(gap.start, gap.end), known) for gap in unexplained(spans)]
+        holes = [_common(Window(gap.start, gap.end), known) for gap in unexplained(spans)]
+        windows = joined(hole for hole in holes if hole.start < hole.end)
     elif wish.start is not None:
         windows = [Window(interval.ceil(wish.start), end)]
     elif not spans:

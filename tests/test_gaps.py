@@ -30,10 +30,29 @@ def test_every_kind_of_hole_has_its_name() -> None:
         (3, 4, Why.EMPTY_ONCE, False),
         (4, 5, Why.EMPTY, True),
         (5, 6, Why.DEAD, False),
-        (6, 7, Why.NEVER_ASKED, False),
-        (7, 9, Why.NEVER_ASKED, False),
+        (6, 9, Why.NEVER_ASKED, False),
     ]
-    assert [gap.slots for gap in found] == [1, 1, 1, 1, 1, 2]
+    assert [gap.slots for gap in found] == [1, 1, 1, 1, 3]
+
+
+def test_a_hole_across_two_pages_is_one_as_far_as_its_reason_goes() -> None:
+    spans = [
+        span(0, 1, State.EMPTY, seen=1)._replace(asked_at=7),
+        span(1, 2, State.EMPTY, seen=1)._replace(asked_at=9),
+        span(2, 3, State.EMPTY, seen=2)._replace(asked_at=9),
+        span(4, 5, State.FAILED)._replace(reason="HTTP 503"),
+        span(5, 6, State.FAILED)._replace(reason="HTTP 429"),
+    ]
+
+    found = gaps(HOURLY, spans)
+
+    assert [(gap.start // HOUR, gap.slots, gap.why, gap.asked_at) for gap in found] == [
+        (0, 2, Why.EMPTY_ONCE, 7),
+        (2, 1, Why.EMPTY, 9),
+        (3, 1, Why.NEVER_ASKED, None),
+        (4, 1, Why.FAILED, None),
+        (5, 1, Why.FAILED, None),
+    ]
 
 
 def test_an_empty_ledger_has_no_holes_and_no_share() -> None:
