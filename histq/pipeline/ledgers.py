@@ -32,12 +32,14 @@ def ledgers(
     """The series that the user means; all without a word. Raises Usage where there is none."""
     for interval in intervals:
         Interval.parse(interval)
+    held = store.series()
     for source in sources:
-        source_settings(settings, source)
+        if all(series.source != source for series in held):  # imports bring sources of their own
+            source_settings(settings, source)
     names = {name for symbol in symbols for name in _names(symbol, settings)}
     found = [
         Ledger(series, store.spans(series))
-        for series in store.series()
+        for series in held
         if (not names or series.symbol in names)
         and (not sources or series.source in sources)
         and (not intervals or series.interval in intervals)
@@ -52,7 +54,8 @@ def _names(symbol: str, settings: Settings) -> set[str]:
     found = set()
     for named in resolve(symbol, settings):
         if isinstance(named, str):
-            found.add(named.replace("/", ""))
+            markets = (provider.named(named) for provider in providers().values())
+            found |= {market.symbol for market in markets if market}
         else:
             found |= {named.base + named.quote, f"{named.base}USD"}
     return found

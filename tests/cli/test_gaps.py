@@ -1,6 +1,7 @@
 """coverage, gaps and repair: what is missing, why, and asking again for exactly that."""
 
 import json
+from pathlib import Path
 
 from tests.conftest import Histq, source_at
 from tests.loopback import Asked, Loopback, Says
@@ -58,6 +59,86 @@ def test_gaps_names_what_failed_and_repair_asks_for_exactly_that(histq: Histq) -
         ((gap["start"] - START) // HOUR_MS, gap["slots"], gap["why"], gap["explained"])
         for gap in healed.document["gaps"]
     ] == [(1200, 3, "empty, confirmed", True)]
+
+
+def archive(place: Path, *slots: int) -> str:
+    """A file of the archive with these hours."""
+    file = place / "BTCUSDT-1h-2024-01.csv"
+    rows = [(START + slot * HOUR_MS, START + (slot + 1) * HOUR_MS - 1) for slot in slots]
+    file.write_text("".join(f"{a},3,4,2,3.5,10,{b},35,7,5,17,0\n" for a, b in rows))
+    return file.name
+
+
+def test_what_an_imported_file_lacks_was_never_asked_for_and_repair_does(
+    histq: Histq, place: Path
+) -> None:
+    with Loopback(hours) as server:
+        settings = source_at("binance", server.url)
+        histq("init")
+        assert histq("import", archive(place, *range(6), 8, *range(12, 20))).code == 0
+        before = histq("gaps", "--json")
+
+        repaired = histq("repair", "--json", **settings)
+        histq("consume")
+        after = histq("gaps", "--json")
+        asked = [(int(a.query["startTime"]), int(a.query["endTime"])) for a in server.log]
+
+    assert before.code == 3
+    assert [
+        ((gap["start"] - START) // HOUR_MS, gap["slots"], gap["why"])
+        for gap in before.document["gaps"]
+    ] == [(6, 2, "never asked"), (9, 3, "never asked")]
+    assert (repaired.code, repaired.document["requests"]) == (0, 2)
+    assert repaired.document["queued_points"] == 5
+    assert sorted(asked) == [
+        (START + 6 * HOUR_MS, START + 8 * HOUR_MS - 1),
+        (START + 9 * HOUR_MS, START + 12 * HOUR_MS - 1),
+    ]
+    assert (after.code, after.document["gaps"]) == (0, [])
+    assert histq("coverage", "--json").document["series"][0]["stored"] == 20
+
+
+def test_an_imported_hole_that_the_provider_has_neither_is_confirmed_by_asking_twice(
+    histq: Histq, place: Path
+) -> None:
+    at_once = {"HISTQ_GAPS__CONFIRM_AFTER_S": "0"}
+    with Loopback(hours) as server:
+        settings = {**source_at("binance", server.url), **at_once}
+        histq("init")
+        histq("import", archive(place, *range(1_190, 1_200), *range(1_203, 1_210)))
+
+        histq("repair", **settings)
+        once = histq("gaps", "--json", **at_once)
+        histq("repair", **settings)
+        twice = histq("gaps", "--json", **at_once)
+        histq("repair", **settings)
+        asked = [(int(a.query["startTime"]) - START) // HOUR_MS for a in server.log]
+
+    assert (once.code, [gap["why"] for gap in once.document["gaps"]]) == (
+        3,
+        ["empty, not confirmed yet"],
+    )
+    assert (twice.code, [gap["why"] for gap in twice.document["gaps"]]) == (
+        0,
+        ["empty, confirmed"],
+    )
+    assert asked == [1_200, 1_200]
+
+
+def test_nobody_can_be_asked_for_the_holes_of_a_source_that_only_an_import_knows(
+    histq: Histq, place: Path
+) -> None:
+    histq("init")
+    histq("import", "-s", "kraken", archive(place, 0, 1, 4))
+
+    found = histq("gaps", "-s", "kraken", "--json")
+    repaired = histq("repair", "-s", "kraken", "--json")
+
+    assert (found.code, found.document["unexplained"]) == (3, 1)
+    assert repaired.code == 3
+    assert repaired.document["skipped"] == [
+        {"source": "kraken", "why": "kraken/BTCUSDT/1h: this histq has no such source"}
+    ]
 
 
 def test_repair_asks_for_nothing_where_nothing_is_missing(histq: Histq) -> None:
