@@ -119,11 +119,11 @@ def refuse_filling(series: Series) -> None:
 
 def refuse_resampling(series: Series, coarse: Interval) -> None:
     """Raises Usage unless whole candles of the series make up each bucket of `coarse`."""
-    if not _divides(Interval(series.interval), coarse):
+    if not divides(Interval(series.interval), coarse):
         raise Usage(f"{series} cannot be resampled to {coarse.name}; choose others with -i")
 
 
-def _divides(fine: Interval, coarse: Interval) -> bool:
+def divides(fine: Interval, coarse: Interval) -> bool:
     """Whether every open time of `coarse` is one of `fine`; a year of months tells."""
     if not (fine.gridded and coarse.gridded):
         return False

@@ -18,7 +18,7 @@ FLOORS = (
     ("locks", "host", "stop", "model"),
     ("place", "ledger", "page"),
     ("db",),
-    ("providers", "queues", "stores", "plan", "gaps", "importing", "export"),
+    ("providers", "queues", "stores", "plan", "gaps", "importing", "export", "compare"),
     ("settings", "budget"),
     ("config",),
     ("http",),

@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from histq import __version__
-from histq.cli import collect, demo, exchange, importing, inspect, prepare, repair, revisions
+from histq.cli import (
+    collect,
+    compare,
+    demo,
+    exchange,
+    importing,
+    inspect,
+    prepare,
+    repair,
+    revisions,
+)
 from histq.errors import HistqError
 
 app = typer.Typer(
@@ -25,6 +35,7 @@ app = typer.Typer(
 )
 collect.add_to(app)
 inspect.add_to(app)
+compare.add_to(app)
 revisions.add_to(app)
 repair.add_to(app)
 exchange.add_to(app)
