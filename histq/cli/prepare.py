@@ -211,6 +211,9 @@ def symbols_search(
     from histq.providers import Searchable, providers
     from histq.stop import Stop
 
+    ticker = ticker.strip()
+    if not ticker:
+        raise Usage("no ticker; write one like BTC")
     session = Session("symbols search", file=config, json=json, quiet=quiet, verbose=verbose)
     provider = providers()["coingecko"]
     assert isinstance(provider, Searchable)
@@ -224,15 +227,20 @@ def symbols_search(
     finally:
         client.close()
     if not coins:
-        raise Usage(f"CoinGecko lists no coin with the ticker {ticker!r}")
+        raise Usage(
+            f"CoinGecko lists no coin with the ticker {ticker!r}; write it alone, as in BTC"
+        )
     if json:
         session.document({"coins": [coin._asdict() for coin in coins]})
         return
     rows = render.table("coingecko_id", "ticker", "name")
+    rows.columns[-1].no_wrap = False  # so that ids stay whole: they are to be copied
     for coin in coins:
         rows.add_row(*coin)
     session.out.print(rows)
     if len(coins) > 1:
         session.out.print(
-            f"{len(coins)} coins share this ticker; put the one you mean in [[tokens]]"
+            f"{len(coins)} coins share this ticker; put the coingecko_id of the one you mean in"
+            " [[tokens]]",
+            soft_wrap=True,
         )
