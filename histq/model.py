@@ -115,7 +115,7 @@ def _month_start(month: int) -> int:
     return (first - datetime.date(1970, 1, 1)).days * DAY_MS
 
 
-class Candle(msgspec.Struct, frozen=True):
+class Candle(msgspec.Struct, frozen=True, gc=False):  # numbers only: no cycle to look for
     """One candle or one observation. What the provider did not say is None.
 
     `timestamp` is the open time. A candle without a close exists only on its way to a dead letter.

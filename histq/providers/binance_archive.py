@@ -136,9 +136,10 @@ class BinanceArchive:
     def parse(self, body: bytes, ask: Ask) -> list[Candle]:
         start, end = ask.window
         try:
-            candles = [_candle(row, ask.interval) for row in _decode(_json(_unzipped(body)))]
+            rows = _decode(_json(_unzipped(body)))
         except _UNREADABLE as error:
             raise Misshapen(f"{ask}: no candles in {self.file_name(ask)}: {error}", body) from error
+        candles = _candles(rows, ask.interval)
         return [candle for candle in candles if start <= candle.timestamp < end]
 
 
@@ -194,22 +195,17 @@ def _json(csv: bytes) -> bytes:
     return b"[[" + text.replace(b"\n", b"],[") + b"]]" if text else b"[]"
 
 
-def _candle(row: _Row, interval: Interval) -> Candle:
-    opened, closed = row[0], row[6]
-    if opened >= MICROSECONDS_FROM:
-        opened //= 1000
-    if closed >= MICROSECONDS_FROM:
-        closed //= 1000
-    regular = interval.close_time(opened)
-    return Candle(
-        opened,
-        *row[1:6],
-        row[7],
-        row[8],
-        row[9],
-        row[10],
-        None if closed == regular else closed,
-    )
+def _candles(rows: list[_Row], interval: Interval) -> list[Candle]:
+    """In the order of the file. Written out, as a month of minutes is a loop of 44,640 turns."""
+    span_ms = None if interval.name == "1M" else interval.step_ms - 1
+    found = []
+    for opened, o, high, low, c, volume, closed, quote, trades, taker, taken, _ in rows:
+        start = opened // 1000 if opened >= MICROSECONDS_FROM else opened
+        end = closed // 1000 if closed >= MICROSECONDS_FROM else closed
+        regular = interval.close_time(start) if span_ms is None else start + span_ms
+        early = None if end == regular else end
+        found.append(Candle(start, o, high, low, c, volume, quote, trades, taker, taken, early))
+    return found
 
 
 PROVIDER = BinanceArchive()
