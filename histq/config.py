@@ -207,7 +207,7 @@ def _with_source_defaults(tree: Tree, origins: Origins) -> Tree:
     for name, provider in providers().items():
         defaults = provider.defaults._asdict()
         plans = defaults.pop("plans")
-        del defaults["cost"], defaults["unit"]
+        del defaults["cost"], defaults["unit"], defaults["monthly_credits"]
         own = sources.get(name, {})
         if not isinstance(own, dict):
             origin = origins_of(origins, ("sources", name))

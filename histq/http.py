@@ -17,10 +17,11 @@ from tenacity.wait import wait_exponential_jitter
 
 from histq import __version__
 from histq.budget import Budget
+from histq.budget.credits import Credits
 from histq.errors import Config, Stopped, Throttled, Transient
 from histq.host import Clock, wall_clock
 from histq.model import iso
-from histq.providers import Ask, Provider, Reply, Request
+from histq.providers import Ask, Metered, Provider, Reply, Request
 from histq.settings import SourceSettings, plan_of
 from histq.stop import Stop
 
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 LEAST_KEY_BYTES: Final = 8
 """What is shorter than this is no key, and might stand in a body by chance."""
+
+MOST_SHARE: Final = 0.9
+"""Of what a host allows our address. The rest is for what others send, and what is on its way."""
 
 OnRetry = Callable[[str, float], None]
 """Called with what went wrong and the seconds until the next try."""
@@ -53,6 +57,7 @@ class Http:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._provider = provider
+        self._metered = provider if isinstance(provider, Metered) else None
         self._key = settings.key.encode()
         self._max_wait_s = settings.max_wait_s
         self._timeout_s = settings.timeout_s
@@ -106,7 +111,7 @@ class Http:
         except Throttled as error:
             if not error.retry_after_s:
                 raise
-            free_at = self._clock() + round(error.retry_after_s * 1000)
+            free_at = round(self._clock() / 1000 + error.retry_after_s) * 1000
             raise Throttled(f"{error}; not before {iso(free_at)}", error.retry_after_s) from error
 
     def said_at(self, reply: Reply) -> int:
@@ -114,10 +119,12 @@ class Http:
         return _server_now(reply) or self._clock()
 
     def close(self) -> None:
+        self._budget.give_back()
         self._http.close()
 
     def _checked(self, ask: Ask, request: Request) -> Reply:
         reply = self._get(ask, request)
+        self._slow_down(reply)
         try:
             self._provider.check(reply, ask)
         except Throttled as error:
@@ -126,16 +133,36 @@ class Http:
             raise
         return reply
 
+    def _slow_down(self, reply: Reply) -> None:
+        """Holds everybody of this machine until the host counts anew, where little is left."""
+        used = self._metered.used(reply) if self._metered else None
+        if used is None or used.share < MOST_SHARE:
+            return
+        left_s = used.window_s - self.said_at(reply) / 1000 % used.window_s
+        logger.info(
+            "source=%s used=%.0f%% wait_s=%.0f", self._provider.name, used.share * 100, left_s
+        )
+        self._budget.hold(left_s)
+
     def _await_turn(self, ask: Ask) -> None:
         while (wait_s := self._budget.take()) > 0:
-            silence_s = self._budget.silence_s()
-            if silence_s > self._max_wait_s:
-                raise Throttled(
-                    f"{ask}: {ask.series.source} wants no requests for {silence_s:.0f} s", silence_s
-                )
+            if wait_s > self._max_wait_s:
+                self._refuse_long_wait(ask)
             self._stop.sleep(min(wait_s, 1.0))
         if self._stop:
             raise Stopped("stopped before the next request")
+
+    def _refuse_long_wait(self, ask: Ask) -> None:
+        """Raises Throttled where the wait is for silence or credits; one for our turn is none."""
+        source = ask.series.source
+        silence_s = self._budget.silence_s()
+        if silence_s > self._max_wait_s:
+            raise Throttled(f"{ask}: {source} wants no requests for {silence_s:.0f} s", silence_s)
+        for balance in self._budget.balances():
+            left_s = (balance.ends_at - self._clock()) / 1000
+            if not balance.left and left_s > self._max_wait_s:
+                setting = f"credits_per_{balance.period} of [sources.{source}]"
+                raise Throttled(f"{ask}: {balance} are spent, see {setting}", left_s)
 
     def _get(self, ask: Ask, request: Request) -> Reply:
         self.requests += 1
@@ -191,8 +218,7 @@ def open_http(
 
     Raises Config where none can be made: a proxy, a certificate file or an address that is wrong.
     """
-    host = urlsplit(provider.base_url(settings.base_url, plan_of(settings))).netloc
-    budget = Budget(state_folder, host, settings.requests_per_minute, clock=clock)
+    budget = open_budget(provider, settings, state_folder, clock=clock)
     try:
         return Http(provider, settings, budget, stop=stop, clock=clock, on_retry=on_retry)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
@@ -200,6 +226,20 @@ def open_http(
             f"{provider.name}: cannot set up HTTP: {error}; look at the base_url of"
             f" [sources.{provider.name}] and at HTTP_PROXY, ALL_PROXY and SSL_CERT_FILE"
         ) from error
+
+
+def open_budget(
+    provider: Provider, settings: SourceSettings, state_folder: Path, *, clock: Clock = wall_clock
+) -> Budget:
+    """The one that all processes of this machine share for the source's host and key."""
+    plan = plan_of(settings)
+    credits = Credits.of_key(
+        settings.key,
+        per_day=settings.credits_per_day,
+        per_month=settings.credits_per_month or provider.defaults.monthly_credits.get(plan, 0),
+    )
+    host = urlsplit(provider.base_url(settings.base_url, plan)).netloc
+    return Budget(state_folder, host, settings.requests_per_minute, credits=credits, clock=clock)
 
 
 _backoff = wait_exponential_jitter(initial=1, max=30, jitter=0.5)

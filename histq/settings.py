@@ -51,6 +51,8 @@ class SourceSettings(_Table):
     intervals: Annotated[list[str], Field(min_length=1)]
     concurrency: Annotated[int, Field(ge=1, le=64)]
     requests_per_minute: _Count
+    credits_per_day: Annotated[int, Field(ge=0)] = 0
+    credits_per_month: Annotated[int, Field(ge=0)] = 0
     max_wait_s: _Seconds = 120.0
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     plan: str = ""

@@ -78,9 +78,9 @@ def fetch(
 
 def _show_plan(session: "Session", job: "FetchJob", *, fail_if_empty: bool) -> NoReturn:
     from histq.cli import render_ledger
-    from histq.pipeline.planning import dry_run
+    from histq.pipeline.pricing import dry_run
 
-    plan = dry_run(job.opener, job.selection, job.wish, job.clock())
+    plan = dry_run(job.opener, job.selection, job.wish, job.state_folder, job.clock())
     if session.json:
         session.document(plan)
     else:

@@ -121,6 +121,8 @@ def sources(
     """The sources, what they serve and how they are set up."""
     from histq.cli import render
     from histq.cli.session import Session
+    from histq.config import state_folder
+    from histq.http import open_budget
     from histq.providers import providers
     from histq.settings import plan_of
 
@@ -136,6 +138,7 @@ def sources(
                 "serves": list(provider.intervals),
                 "default": source.intervals,
                 "requests_per_minute": source.requests_per_minute,
+                "credits": open_budget(provider, source, state_folder()).balances(),
                 "key": "set" if source.key else "needed" if missing_key else "not needed",
                 "base_url": provider.base_url(source.base_url, plan_of(source)),
             }
@@ -143,13 +146,15 @@ def sources(
     if json:
         session.document({"sources": found})
         return
-    rows = render.table("source", "enabled", "key", "a minute", "default", "serves", "base_url")
+    columns = ("a minute", "credits left", "default", "serves", "base_url")
+    rows = render.table("source", "enabled", "key", *columns)
     for one in found:
         rows.add_row(
             str(one["source"]),
             "yes" if one["enabled"] else "no",
             str(one["key"]),
             str(one["requests_per_minute"]),
+            render.credits_left(one["credits"] if isinstance(one["credits"], list) else []),
             " ".join(map(str, one["default"] if isinstance(one["default"], list) else [])),
             " ".join(map(str, one["serves"] if isinstance(one["serves"], list) else [])),
             str(one["base_url"]),

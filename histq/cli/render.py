@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from histq.budget.credits import Balance
 from histq.model import DeadLetter, Depth, iso
 from histq.pipeline.reports import ConsumeReport, FetchReport
 from histq.queues import DeadCount
@@ -31,6 +32,10 @@ def table(*columns: str, right: Sequence[str] = (), title: str | None = None) ->
 
 def count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
+
+
+def credits_left(balances: Sequence[Balance]) -> str:
+    return ", ".join(f"{count(one.left)} this {one.period}" for one in balances) or "-"
 
 
 def size(number: float) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from histq.budget.credits import Balance
 from histq.cli.render import age, count, size, table
 from histq.gaps import Coverage, Gap
 from histq.model import iso
-from histq.pipeline.planning import DryRun
+from histq.pipeline.pricing import DryRun, PlannedSource
 
 MONTH_WIDTH = 31
 
@@ -102,6 +103,14 @@ def gaps(found: Sequence[Gap], explained: int) -> RenderableType:
     return Group(*parts)
 
 
+def _credits(source: PlannedSource, balance: Balance) -> Text:
+    said = f"{balance} are spent, {count(balance.left)} are left until {iso(balance.ends_at)}"
+    if source.requests <= balance.left:
+        return Text(f"{source.source}: {said}", style="dim")
+    setting = f"credits_per_{balance.period} of [sources.{source.source}]"
+    return Text(f"{source.source}: the plan does not fit: {said}, see {setting}", style="red")
+
+
 def planned(plan: DryRun) -> RenderableType:
     """What a fetch would ask for, by series, and what it costs, by source."""
     right = ("requests", "points", "held")
@@ -120,6 +129,7 @@ def planned(plan: DryRun) -> RenderableType:
         cost = "" if source.unit == "requests" else f", {count(source.cost)} {source.unit}"
         took = f", at least {age(source.at_least_s)}" if source.at_least_s else ""
         parts.append(Text(f"{source.source}: {count(source.requests)} requests{cost}{took}"))
+        parts += [_credits(source, balance) for balance in source.credits]
     parts.append(
         Text(f"at most {count(plan.points)} points, about {size(plan.disk_bytes)} once stored")
     )

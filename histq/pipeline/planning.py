@@ -1,29 +1,19 @@
 """What is to be asked of each series, and what that would cost."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-import msgspec
-
-from histq.errors import DatabaseMissing
-from histq.model import Series, Span, State, Window
-from histq.pipeline.backends import Opener
-from histq.pipeline.reports import Skipped
-from histq.pipeline.targets import Selection, Target
+from histq.model import Span, State, Window
+from histq.pipeline.targets import Target
 from histq.plan import Wish, closed_until, minus, missing, pages, wanted
-from histq.providers import Provider
-from histq.settings import Settings, SourceSettings, plan_of
+from histq.settings import Settings, plan_of
 
 FILE_REQUESTS: Final = 2
 """An archive's file, and its checksum."""
 
 HELD: Final = (State.STORED, State.QUEUED)
-
-BYTES_A_POINT: Final = 85
-"""Of the database: 10.1 MiB for the 129,240 candles of `histq demo`, rounded up."""
 
 
 class Piece(NamedTuple):
@@ -117,107 +107,3 @@ def _held_from(file: Window, before: Sequence[Span]) -> str | None:
     touching = all(one.end == other.start for one, other in pairwise(within))
     vias = {span.via for span in within if span.state is not State.EMPTY}
     return vias.pop() if whole and touching and len(vias) == 1 else None
-
-
-class PlannedSeries(msgspec.Struct, frozen=True):
-    """`held` counts the slots of the series that are stored or queued already."""
-
-    source: str
-    symbol: str
-    interval: str
-    requests: int
-    points: int
-    held: int
-    start: int | None
-    end: int | None
-
-
-class PlannedSource(msgspec.Struct, frozen=True):
-    """`cost` is in the provider's own `unit`; `at_least_s` what the request budget alone takes."""
-
-    source: str
-    requests: int
-    cost: int
-    unit: str
-    at_least_s: int
-
-
-class DryRun(msgspec.Struct, frozen=True):
-    """What a fetch would ask for. Points are at most: outages come back empty."""
-
-    requests: int
-    points: int
-    disk_bytes: int
-    series: list[PlannedSeries]
-    sources: list[PlannedSource]
-    skipped: list[Skipped]
-
-
-def dry_run(opener: Opener, selection: Selection, wish: Wish, now: int) -> DryRun:
-    """The plan and its price. Asks nobody, and makes nothing."""
-    plans = _plans(opener, selection.targets, wish, now)
-    series = [_planned(plan) for plan in plans]
-    points = sum(one.points for one in series)
-    sources = _priced(plans)
-    return DryRun(
-        requests=sum(one.requests for one in sources),
-        points=points,
-        disk_bytes=points * BYTES_A_POINT,
-        series=series,
-        sources=sources,
-        skipped=list(selection.skipped),
-    )
-
-
-def _plans(opener: Opener, targets: Sequence[Target], wish: Wish, now: int) -> list[SeriesPlan]:
-    try:
-        backends = opener.open(create=False)
-    except DatabaseMissing:
-        return [plan_series(target, wish, [], now, opener.settings) for target in targets]
-    with backends:
-        return [
-            plan_series(target, wish, backends.store.spans(target.series), now, opener.settings)
-            for target in targets
-        ]
-
-
-def _planned(plan: SeriesPlan) -> PlannedSeries:
-    interval = plan.target.interval
-    held = [span for span in plan.before if span.state in HELD]
-    series: Series = plan.target.series
-    return PlannedSeries(
-        *series,
-        requests=sum(FILE_REQUESTS if piece.archived else 1 for piece in plan.pieces),
-        points=plan.slots,
-        held=sum(interval.slots(span.start, span.end) for span in held),
-        start=plan.pieces[0].window.start if plan.pieces else None,
-        end=plan.pieces[-1].window.end if plan.pieces else None,
-    )
-
-
-def _priced(plans: Sequence[SeriesPlan]) -> list[PlannedSource]:
-    """A row for each host that is to be asked."""
-    requests: Counter[str] = Counter()
-    asked: dict[str, tuple[Provider, SourceSettings]] = {}
-    for plan in plans:
-        files = sum(piece.archived for piece in plan.pieces)
-        target, shelf = plan.target, plan.target.shelf
-        requests[target.provider.name] += len(plan.pieces) - files
-        asked[target.provider.name] = (target.provider, target.settings)
-        if shelf is not None and files:
-            requests[shelf.archive.name] += FILE_REQUESTS * files
-            asked[shelf.archive.name] = (shelf.archive, shelf.settings)
-    return [_price(requests[name], *whom) for name, whom in asked.items()]
-
-
-def _price(requests: int, provider: Provider, settings: SourceSettings) -> PlannedSource:
-    defaults = provider.defaults
-    # The first minute's worth goes out at once; every further one has to wait for its minute.
-    full_minutes = max(0, requests - 1) // settings.requests_per_minute
-    return PlannedSource(
-        source=provider.name,
-        requests=requests,
-        cost=requests * defaults.cost,
-        unit=defaults.unit,
-        at_least_s=full_minutes * 60,
-    )

@@ -9,6 +9,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
@@ -26,8 +27,9 @@ class Defaults(NamedTuple):
 
     `requests_per_minute` is ours to keep to, below what the provider allows. `plans` are the values
     that the setting `plan` may take, the first being the default; empty where it means nothing.
-    A request costs `cost` of what the provider counts by `unit`. `max_wait_s` is how long retrying
-    one request is worth the wait.
+    A request costs `cost` of what the provider counts by `unit`. `monthly_credits` are what a plan
+    grants, a credit a request; a plan that is not among them is not counted. `max_wait_s` is how
+    long retrying one request is worth the wait.
     """
 
     base_url: str
@@ -38,6 +40,7 @@ class Defaults(NamedTuple):
     plans: tuple[str, ...] = ()
     cost: int = 1
     unit: str = "requests"
+    monthly_credits: Mapping[str, int] = MappingProxyType({})
     max_wait_s: float = 120.0
 
 
@@ -178,6 +181,24 @@ class Searchable(Protocol):
 
     def found(self, body: bytes, ticker: str, ask: Ask) -> list[Coin]:
         """The coins with that ticker, in the provider's order. Raises Misshapen."""
+
+
+class Used(NamedTuple):
+    """How much of what the host allows our address is used up, whoever used it.
+
+    `share` is 1 when it is all of it; it begins anew with every `window_s` of the UTC clock.
+    """
+
+    share: float
+    window_s: int
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A provider whose replies tell how much of the host's limit is used."""
+
+    def used(self, reply: Reply) -> Used | None:
+        """None where this one does not tell."""
 
 
 @cache

@@ -2,7 +2,8 @@
 
 Times are Unix milliseconds, numbers come as strings. At most 1000 candles a request, whose
 `startTime` and `endTime` are both inclusive and compare the open time. A request weighs 2 of 6000 a
-minute and IP address, so 3000 requests. Outages are absent rows, open times may be off the grid and
+minute and IP address, so 3000 requests; every reply tells what is used of them, by whomever, in
+the current minute of the UTC clock. Outages are absent rows, open times may be off the grid and
 a halted candle closes early. The last row is usually the candle that is still open.
 https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md
 """
@@ -20,6 +21,7 @@ from histq.providers import (
     Defaults,
     Reply,
     Request,
+    Used,
     check_status,
     excerpt,
     json_object,
@@ -28,6 +30,7 @@ from histq.providers import (
 )
 
 PAGE_LIMIT: Final = 1000
+WEIGHT_A_MINUTE: Final = 6000
 
 _UNKNOWN = {-1100: "symbol", -1120: "interval", -1121: "symbol"}
 _TRANSIENT = (-1000, -1001, -1006, -1007, -1008)
@@ -132,6 +135,12 @@ class Binance:
         if reply.status == 400:
             raise Permanent(f"{said}; this is a fault of histq, please report the whole line")
         check_status(reply, ask)
+
+    def used(self, reply: Reply) -> Used | None:
+        weight = reply.headers.get("x-mbx-used-weight-1m", "")
+        if not re.fullmatch(r"[0-9]{1,9}", weight):
+            return None
+        return Used(int(weight) / WEIGHT_A_MINUTE, window_s=60)
 
     def parse(self, body: bytes, ask: Ask) -> list[Candle]:
         try:

@@ -6,7 +6,7 @@ close of D-1 and is stored there; the last sample is "now" and is dropped. `/mar
 days is one of 1, 7, 14, 30; 30-minute rows for 1 day, 4-hour rows up to 30; stamps are closes.
 `total_volumes` is a rolling 24-hour figure, no candle's volume, and is not kept. Without a paid
 plan history ends 365 days ago (HTTP 401, code 10012). Keyless access is limited by address, about 5
-requests a minute.
+requests a minute; a demo key by 10,000 requests a month.
 https://docs.coingecko.com/reference/coins-id-market-chart
 """
 
@@ -82,6 +82,7 @@ class CoinGecko:
         concurrency=1,
         plans=("auto", "keyless", "demo", "paid"),
         unit="monthly credits",
+        monthly_credits={"demo": 10_000},
     )
     key_hint: ClassVar = ""
 

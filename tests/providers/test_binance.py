@@ -18,7 +18,7 @@ from histq.errors import (
     UnknownMarket,
 )
 from histq.model import Candle, Interval, Market, Token, Window
-from histq.providers import Ask, Reply, providers
+from histq.providers import Ask, Metered, Reply, Used, providers
 from tests.providers import ask_for
 
 BINANCE = providers()["binance"]
@@ -510,3 +510,23 @@ def test_the_seam_between_milliseconds_and_microseconds_has_no_hole(realdata: Pa
 
     assert [c.timestamp for c in candles] == list(range(start, end, HOUR))
     assert all(c.close_time is None for c in candles)
+
+
+@pytest.mark.parametrize(
+    ("header", "share"),
+    [("0", 0.0), ("5400", 0.9), ("6000", 1.0), ("7200", 1.2)],
+)
+def test_a_reply_tells_how_much_of_the_minute_is_used(header: str, share: float) -> None:
+    assert isinstance(BINANCE, Metered)
+
+    used = BINANCE.used(Reply(200, {"x-mbx-used-weight-1m": header}, b"[]"))
+
+    assert used == Used(share, window_s=60)
+
+
+@pytest.mark.parametrize("header", ["", "-1", "12a", "\u0661\u0662", "9" * 5000])
+def test_a_reply_that_tells_nonsense_of_what_is_used_tells_nothing(header: str) -> None:
+    assert isinstance(BINANCE, Metered)
+
+    assert BINANCE.used(Reply(200, {"x-mbx-used-weight-1m": header}, b"[]")) is None
+    assert BINANCE.used(Reply(200, {}, b"[]")) is None

@@ -7,29 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from histq.budget import Budget
-
-NOON = 1_700_049_600_000  # 2023-11-15T12:00Z
-HOST = "api.example.com"
-
-
-class Hands:
-    """A clock that is set by hand."""
-
-    def __init__(self, now: int = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> int:
-        return self.now
-
-
-def budget(folder: Path, clock: Hands, per_minute: int = 2, host: str = HOST) -> Budget:
-    return Budget(folder, host, per_minute, clock=clock)
-
-
-def takes(budget: Budget, most: int = 1000) -> int:
-    """How many requests may go out at this moment."""
-    return next((n for n in range(most) if budget.take() > 0), most)
+from tests.budget import NOON, Hands, budget, takes
 
 
 def test_as_many_requests_go_out_at_once_as_a_minute_allows(tmp_path: Path) -> None:
