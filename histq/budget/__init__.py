@@ -32,6 +32,14 @@ class _Slice(NamedTuple):
     head: bytes = b""
 
 
+class Standing(NamedTuple):
+    """What the file says now: requests that count as sent, and for how long nothing may be."""
+
+    sent: int
+    silent_s: float
+    held_s: float
+
+
 class Budget:
     """At most `per_minute` requests in any 60 seconds, by all processes together.
 
@@ -93,6 +101,12 @@ class Budget:
         """Nobody's turn comes for so long: what the host allows this address is nearly used up."""
         with self._file.locked() as state:
             state.held = state.held.longer(self._clock(), seconds)
+
+    def standing(self) -> Standing:
+        """How it stands. A look at what is there: makes no file and raises nothing."""
+        state, now = self._file.peek(), self._clock()
+        state.forget(now)
+        return Standing(state.total, state.silent.left_s(now), state.held.left_s(now))
 
     def balances(self) -> list[Balance]:
         """What is spent of the day's and the month's credits, as far as they are limited.

@@ -148,6 +148,9 @@ class Store(Protocol):
     def log_batch(self, run_id: int, batch: Batch) -> None:
         """Adds a row to the throughput record."""
 
+    def batches(self, limit: int) -> list[Batch]:
+        """The latest rows of the throughput record, newest first."""
+
     def start_run(self, command: str, owner: str) -> int:
         """Opens a row of the audit trail; its id."""
 

@@ -184,6 +184,14 @@ class SqliteStore:
             (run_id, self._clock(), *batch, rate),
         )
 
+    def batches(self, limit: int) -> list[Batch]:
+        found = self._db.rows(
+            "select source, messages, points, inserted, duplicates, revised, dead, elapsed_ms"
+            " from ingestion_stats order by id desc limit ?",
+            (limit,),
+        )
+        return [Batch(*row) for row in found]
+
     def start_run(self, command: str, owner: str) -> int:
         with self._db.transaction():
             return self._db.insert(
