@@ -19,7 +19,7 @@ FLOORS = (
     ("place", "ledger", "page"),
     ("db",),
     ("providers", "queues", "stores", "plan", "gaps", "importing", "export", "compare"),
-    ("settings", "budget"),
+    ("settings", "budget", "chart"),
     ("config",),
     ("http",),
     ("client",),

@@ -7,6 +7,7 @@ import typer
 
 from histq import __version__
 from histq.cli import (
+    chart,
     collect,
     compare,
     demo,
@@ -36,6 +37,7 @@ app = typer.Typer(
 collect.add_to(app)
 inspect.add_to(app)
 compare.add_to(app)
+chart.add_to(app)
 revisions.add_to(app)
 repair.add_to(app)
 exchange.add_to(app)

@@ -14,7 +14,7 @@ import msgspec
 
 from histq.db import Database
 from histq.errors import Config
-from histq.model import Candle, Series, Span, Window
+from histq.model import Bar, Candle, Series, Span, Window
 from histq.page import Flat, Number
 
 
@@ -120,6 +120,9 @@ class Store(Protocol):
 
         Holds no snapshot between reads: what is written ahead of it meanwhile is seen.
         """
+
+    def bars(self, series: Series, windows: Sequence[Window]) -> list[Bar]:
+        """One for each window that holds candles, computed where they lie, without reading them."""
 
     def revisions(
         self, series: Sequence[Series], limit: int, ids: Sequence[int] | None = None

@@ -9,7 +9,7 @@ from typing import Final
 from histq.db import Database
 from histq.host import Clock, wall_clock
 from histq.ledger import ACCEPTED, overlay
-from histq.model import FIELDS, WIDTH, Candle, Interval, Series, Span, State, Window
+from histq.model import FIELDS, WIDTH, Bar, Candle, Interval, Series, Span, State, Window
 from histq.page import Flat, flatten, timestamps
 from histq.stores import Applied, Batch, Revision, Run, SeriesStats, Throughput, Written
 from histq.stores.sqlite_revisions import SqliteRevisions
@@ -114,6 +114,26 @@ class SqliteStore:
         ):
             yield from starmap(Candle, found)
             start = found[-1][0] + 1
+
+    def bars(self, series: Series, windows: Sequence[Window]) -> list[Bar]:
+        series_id = self._db.value(
+            "select id from series where source = ? and symbol = ? and interval = ?", series
+        )
+        found = (self._bar(series_id, window) for window in windows)
+        return [bar for bar in found if bar]
+
+    def _bar(self, series_id: int | None, window: Window) -> Bar | None:
+        within = "from prices where series_id = :id and timestamp >= :start and timestamp < :end"
+        # What the ends say, by key: as aggregates they would cost as much as the extremes.
+        row = self._db.row(
+            f"select count(*),"
+            f" (select min(timestamp) {within}), (select max(timestamp) {within}),"
+            f" (select coalesce(open, close) {within} order by timestamp limit 1),"
+            f" max(coalesce(high, close)), min(coalesce(low, close)),"
+            f" (select close {within} order by timestamp desc limit 1) {within}",
+            {"id": series_id, "start": window.start, "end": window.end},
+        )
+        return Bar(*window, *row) if row and row[0] else None
 
     def series(self) -> list[Series]:
         found = self._db.rows(

@@ -1,0 +1,86 @@
+"""chart: prices and coverage of one series, drawn in the terminal."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histq.cli.options import (
+    ConfigFile,
+    Db,
+    Intervals,
+    Json,
+    Quiet,
+    Since,
+    Sources,
+    Symbols,
+    Until,
+    Verbose,
+)
+from histq.errors import Usage
+
+if TYPE_CHECKING:
+    from histq.pipeline.ledgers import Ledger
+
+NAMED = 5
+WIDEST = 500
+
+Height = Annotated[
+    int, typer.Option("--height", min=3, max=200, help="Lines of the plot.", metavar="LINES")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Inspect", epilog="histq chart BTCUSDT -s binance --from 90d")(
+        chart
+    )
+
+
+def chart(
+    symbols: Symbols = None,
+    source: Sources = None,
+    interval: Intervals = None,
+    since: Since = None,
+    until: Until = None,
+    height: Height = 15,
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Draw the prices of one series, and its coverage below."""
+    import shutil
+
+    from histq.chart import stretch
+    from histq.cli.dates import span
+    from histq.cli.session import Session
+    from histq.host import wall_clock
+    from histq.pipeline.chart import collect
+    from histq.pipeline.ledgers import ledgers
+
+    start, end = span(since, until, wall_clock())
+    width = min(shutil.get_terminal_size().columns, WIDEST)
+    session = Session("chart", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    with session.open() as backends:
+        store = backends.store
+        found = ledgers(store, session.settings, symbols or (), source or (), interval or ())
+        ledger = _only(found)
+        drawn = collect(store, ledger, stretch(*ledger, start, end), 2 * width)
+    if json:
+        session.document(drawn)
+        return
+    from histq.cli import plot, render_chart
+
+    signs = plot.UNICODE if session.out.encoding.startswith("utf") else plot.PLAIN
+    session.out.print(render_chart.chart(drawn, width, height, signs), soft_wrap=True)
+
+
+def _only(found: list["Ledger"]) -> "Ledger":
+    """Raises Usage unless one series is meant."""
+    if not found:
+        raise Usage("no series yet; histq fetch gets some")
+    if len(found) > 1:
+        names = ", ".join(str(one.series) for one in found[:NAMED])
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        raise Usage(f"one series at a time, and these match: {names}{more}; choose with -s and -i")
+    return found[0]
