@@ -24,11 +24,15 @@ MARK: Final = "filled"
 class Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
     @classmethod
     def of(cls, file_name: str) -> "Format":
         """By the ending; CSV where it says nothing."""
-        return cls.JSONL if file_name.lower().endswith((".jsonl", ".ndjson")) else cls.CSV
+        name = file_name.lower()
+        if name.endswith((".parquet", ".pq")):
+            return cls.PARQUET
+        return cls.JSONL if name.endswith((".jsonl", ".ndjson")) else cls.CSV
 
 
 class Fill(StrEnum):

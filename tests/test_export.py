@@ -94,6 +94,8 @@ def test_a_number_reads_back_as_the_same_double(value: float) -> None:
         ("x.csv", Format.CSV),
         ("x.jsonl", Format.JSONL),
         ("X.NDJSON", Format.JSONL),
+        ("x.parquet", Format.PARQUET),
+        ("x.pq", Format.PARQUET),
         ("x.txt", Format.CSV),
         ("", Format.CSV),
     ],

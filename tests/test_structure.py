@@ -19,7 +19,7 @@ FLOORS = (
     ("place", "ledger", "page"),
     ("db",),
     ("providers", "queues", "stores", "plan", "gaps", "importing", "export", "compare"),
-    ("settings", "budget", "chart"),
+    ("settings", "budget", "chart", "parquet"),
     ("config",),
     ("http",),
     ("client",),

@@ -31,7 +31,7 @@ Output = Annotated[
     typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.", show_default=False),
 ]
 Formats = Annotated[
-    Literal["csv", "jsonl"] | None,
+    Literal["csv", "jsonl", "parquet"] | None,
     typer.Option("--format", help="Else as the file's ending says, or csv.", show_default=False),
 ]
 Fills = Annotated[
@@ -80,7 +80,7 @@ def export(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write stored prices as CSV or JSON lines. A file is written whole or not at all."""
+    """Write stored prices as CSV, JSON lines or Parquet. A file is written whole or not at all."""
     from histq.cli.session import Session
     from histq.pipeline.export import Export
     from histq.pipeline.ledgers import ledgers
@@ -89,6 +89,8 @@ def export(
         raise Usage("--incomplete goes with --resample; name an interval, or leave it out")
     file = None if output == Path("-") else output
     shape = _shape(since, until, file, format_, fill, resample, incomplete)
+    if file is None and shape.format == "parquet" and sys.stdout.isatty():
+        raise Usage("Parquet is nothing for a terminal; name a file with -o")
     session = Session("export", db=db, file=config, quiet=quiet, verbose=verbose)
     with session.open() as backends:
         found = ledgers(

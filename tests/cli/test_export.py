@@ -113,7 +113,7 @@ def test_the_database_is_not_exported_over_itself(histq: Histq, prices: Path) ->
         ("export --resample 90m", "no interval '90m'"),
         ("export --resample 1m", "binance/BTCUSDT/1h cannot be resampled to 1m"),
         ("export --incomplete", "--incomplete goes with --resample"),
-        ("export --format parquet", "'parquet' is not one of 'csv', 'jsonl'"),
+        ("export --format xml", "'xml' is not one of 'csv', 'jsonl', 'parquet'"),
         ("export --from soon", "--from 'soon' is no date"),
         ("export -o no/x.csv", "there is no folder no"),
     ],
