@@ -130,6 +130,8 @@ create table runs (
   summary    text                           -- JSON, as --json prints it
 ) strict;
 
+create index runs_command on runs (command, started_at);
+
 -- One row a consumed batch and source.
 create table ingestion_stats (
   id           integer primary key,

@@ -104,7 +104,7 @@ def stretch(series: Series, spans: Sequence[Span], since: int | None, until: int
 
 
 def _trimmed(spans: Sequence[Span]) -> Window:
-    told = [s for s in spans if s.state is not State.EMPTY or s.seen < ACCEPTED] or spans
+    told = [s for s in spans if s.seen < ACCEPTED] or spans
     return Window(told[0].start, told[-1].end)
 
 

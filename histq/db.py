@@ -215,6 +215,15 @@ class Database:
         with _translated(f"using {self.path}"):
             return self._conn.execute(sql, parameters).lastrowid or 0
 
+    def maintain(self) -> None:
+        """Folds the write-ahead log into the database, and renews what the planner knows of it."""
+        with self._exclusively():
+            self.rows("pragma wal_checkpoint(truncate)")
+            # Before 3.46 a look at a big table has no end of its own.
+            self.rows("pragma analysis_limit = 400")
+            self.rows("pragma optimize")
+        self._checkpoint_at = WAL_BYTES
+
     def size_bytes(self) -> int:
         """What the database takes on disk, write-ahead log included."""
         return self.path.stat().st_size + size(beside(self.path, "wal"))

@@ -71,21 +71,47 @@ class NamedLocks:
     """Exclusive locks by name, shared by the processes that open the same file (POSIX ranges).
 
     Each name is one byte of the file, by its checksum; two names that collide only wait for each
-    other. POSIX ranges belong to the process: open one instance a process and file.
+    other. POSIX ranges belong to the process: open one instance a process and file, and give each
+    of its jobs a share, which keeps them out of each other's way.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a+b")
+        self._turn = threading.Lock()
+        self._held: dict[int, tuple[object, int]] = {}  # slot: by whom, and how often
 
-    def try_acquire(self, name: str) -> bool:
+    def try_acquire(self, name: str, holder: object = None) -> bool:
+        slot = _slot(name)
+        with self._turn:
+            owner, times = self._held.get(slot, (holder, 0))
+            if owner is not holder or not (times or self._lock(slot)):
+                return False
+            self._held[slot] = holder, times + 1
+            return True
+
+    def release(self, name: str, holder: object = None) -> None:
+        """Gives back what this holder has; nothing where it has it not."""
+        slot = _slot(name)
+        with self._turn:
+            owner, times = self._held.get(slot, (holder, 0))
+            if owner is not holder or not times:
+                return
+            if times > 1:
+                self._held[slot] = holder, times - 1
+            else:
+                del self._held[slot]
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)
+
+    def _lock(self, slot: int) -> bool:
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _slot(name))
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
         except (BlockingIOError, PermissionError):
             return False
         return True
 
-    def release(self, name: str) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _slot(name))
+    def share(self) -> "SharedLocks":
+        """The locks for one of several jobs of this process."""
+        return SharedLocks(self)
 
     def alone(self) -> bool:
         """Whether no other process holds a lock of this file; none can take one until we close."""
@@ -103,6 +129,24 @@ class NamedLocks:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class SharedLocks:
+    """One job's hold on the locks of its process."""
+
+    def __init__(self, locks: NamedLocks) -> None:
+        self._locks = locks
+        self._names: list[str] = []
+
+    def try_acquire(self, name: str) -> bool:
+        got = self._locks.try_acquire(name, self)
+        if got:
+            self._names.append(name)
+        return got
+
+    def release_all(self) -> None:
+        while self._names:
+            self._locks.release(self._names.pop(), self)
 
 
 def _slot(name: str) -> int:

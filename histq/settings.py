@@ -44,6 +44,18 @@ class GapSettings(_Table):
     confirm_after_s: _Seconds = 1800.0
 
 
+class DaemonSettings(_Table):
+    """Schedules are cron expressions in UTC or intervals such as 15m; empty is never."""
+
+    schedule: Annotated[str, Field(min_length=1)] = "*/15 * * * *"
+    jitter_s: _Seconds = 30.0
+    repair: str = "7 * * * *"
+    recheck: str = "37 3 * * *"
+    recheck_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
+    maintain: str = "17 * * * *"
+    deadline_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
+
+
 class SourceSettings(_Table):
     enabled: bool
     base_url: str
@@ -56,6 +68,7 @@ class SourceSettings(_Table):
     max_wait_s: _Seconds = 120.0
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     plan: str = ""
+    schedule: str = ""
 
     @field_validator("base_url")
     @classmethod
@@ -120,6 +133,7 @@ class Settings(_Table):
     store: StoreSettings = StoreSettings()
     consume: ConsumeSettings = ConsumeSettings()
     gaps: GapSettings = GapSettings()
+    daemon: DaemonSettings = DaemonSettings()
     sources: dict[str, SourceSettings]
     tokens: list[TokenSettings] = Field(default_factory=_default_tokens)
 

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import weakref
 from types import FrameType
 from typing import Self
 
@@ -13,10 +14,21 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._children: weakref.WeakSet[Stop] = weakref.WeakSet()
         self.signal_number: int | None = None
 
     def set(self) -> None:
         self._event.set()
+        for child in list(self._children):
+            child.set()
+
+    def child(self) -> "Stop":
+        """For a part of the work: set with this one, or alone."""
+        child = Stop()
+        self._children.add(child)
+        if self:
+            child.set()
+        return child
 
     def __bool__(self) -> bool:
         return self._event.is_set()
@@ -46,4 +58,4 @@ class Stop:
         # loses nothing.
         signal.signal(number, signal.SIG_DFL)
         self.signal_number = number
-        self._event.set()
+        self.set()

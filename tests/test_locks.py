@@ -253,3 +253,26 @@ def test_a_name_is_free_when_its_holder_was_killed(path: Path, namesake: Holder)
         namesake.close()
 
         assert locks.try_acquire("binance/BTCUSDT/1h")
+
+
+def test_jobs_of_one_process_keep_out_of_each_others_way(path: Path) -> None:
+    with NamedLocks(path) as locks:
+        one, other = locks.share(), locks.share()
+
+        assert one.try_acquire("binance/BTCUSDT/1h")
+        assert not other.try_acquire("binance/BTCUSDT/1h")
+        other.release_all()
+        assert not other.try_acquire("binance/BTCUSDT/1h")
+        one.release_all()
+        assert other.try_acquire("binance/BTCUSDT/1h")
+
+
+def test_a_job_may_hold_a_name_twice_and_gives_all_of_it_back(path: Path) -> None:
+    with NamedLocks(path) as locks:
+        one, other = locks.share(), locks.share()
+        assert one.try_acquire("binance/BTCUSDT/1h")
+        assert one.try_acquire("binance/BTCUSDT/1h")
+
+        one.release_all()
+
+        assert other.try_acquire("binance/BTCUSDT/1h")

@@ -24,6 +24,7 @@ FLOORS = (
     ("http",),
     ("client",),
     ("pipeline", "demo"),
+    ("daemon",),
     ("cli",),
     ("__main__",),
 )

@@ -10,6 +10,7 @@ from histq.cli import (
     chart,
     collect,
     compare,
+    daemon,
     demo,
     exchange,
     importing,
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 collect.add_to(app)
+daemon.add_to(app)
 inspect.add_to(app)
 compare.add_to(app)
 chart.add_to(app)

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from operator import attrgetter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 
 from histq.errors import DatabaseMissing
 from histq.host import Clock, wall_clock
+from histq.locks import NamedLocks
 from histq.pipeline.backends import Opener
 from histq.pipeline.record import Watcher
 from histq.pipeline.reports import FetchReport
@@ -23,7 +25,10 @@ from histq.stop import Stop
 
 
 class FetchJob(msgspec.Struct, frozen=True):
-    """One fetch, and what its threads share. `patient` waits for a full queue instead of ending."""
+    """One fetch, and what its threads share. `patient` waits for a full queue instead of ending.
+
+    `locks` are those of the process where it runs several fetches.
+    """
 
     opener: Opener
     selection: Selection
@@ -33,6 +38,7 @@ class FetchJob(msgspec.Struct, frozen=True):
     watcher: Watcher
     state_folder: Path
     patient: bool = False
+    locks: NamedLocks | None = None
     clock: Clock = wall_clock
 
 
@@ -48,8 +54,10 @@ def fetch(job: FetchJob) -> FetchReport:
         # Speaks up about a file that is not ours before anything is made beside it. An empty one,
         # of a process that died as it made it, is as good as none.
         job.opener.open(create=False).close()
-    with series_locks(path) as locks:
-        works = [SourceWork(job, targets, locks) for targets in _by_source(job.selection.targets)]
+    with series_locks(path) if job.locks is None else nullcontext(job.locks) as locks:
+        works = [
+            SourceWork(job, targets, locks.share()) for targets in _by_source(job.selection.targets)
+        ]
         threads = [threading.Thread(target=work.run, name=work.name, daemon=True) for work in works]
         for thread in threads:
             thread.start()

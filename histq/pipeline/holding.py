@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from histq.errors import Locked
-from histq.locks import NamedLocks
+from histq.locks import NamedLocks, SharedLocks
 from histq.model import Series
 from histq.stop import Stop
 
@@ -13,7 +13,9 @@ TIMEOUT_S: Final = 600.0
 POLL_S: Final = 0.1
 
 
-def wait_for(series: Series, locks: NamedLocks, stop: Stop, tell: Callable[[str], None]) -> None:
+def wait_for(
+    series: Series, locks: NamedLocks | SharedLocks, stop: Stop, tell: Callable[[str], None]
+) -> None:
     """Holds the series once no other process does. Raises Locked after too long, and Stopped."""
     if locks.try_acquire(str(series)):
         return

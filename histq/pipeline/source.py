@@ -25,7 +25,7 @@ from histq.errors import (
     Transient,
     UnknownMarket,
 )
-from histq.locks import NamedLocks
+from histq.locks import SharedLocks
 from histq.model import Series, Window
 from histq.pipeline.asking import Asker
 from histq.pipeline.holding import wait_for
@@ -64,7 +64,7 @@ class _Pending(NamedTuple):
 class SourceWork:
     """`run` is a thread's; afterwards `report`, `failures` and `fatal` say how it went."""
 
-    def __init__(self, job: Job, targets: Sequence[Target], locks: NamedLocks) -> None:
+    def __init__(self, job: Job, targets: Sequence[Target], locks: SharedLocks) -> None:
         self._job = job
         self._targets = targets
         self._locks = locks
@@ -110,8 +110,7 @@ class SourceWork:
         finally:
             self.report.requests = asker.requests(self.name)
             self._archive_report.requests = asker.requests(self._archive)
-            for target in self._targets:
-                self._locks.release(str(target.series))
+            self._locks.release_all()
             self._recorder.close()
             elapsed_ms = round((time.monotonic() - began) * 1000)
             self.report.elapsed_ms = self._archive_report.elapsed_ms = elapsed_ms

@@ -121,6 +121,11 @@ def enabled(settings: Settings) -> list[str]:
     ]
 
 
+def lacks_key(name: str, settings: Settings) -> str:
+    """Why the source serves nothing as it is set up; empty where it lacks no key."""
+    return "" if settings.sources[name].key else providers()[name].key_hint
+
+
 def shelf_of(provider: Provider, settings: Settings) -> Shelf | None:
     """The archive that says what the source says; None where there is none, or it is not enabled.
 

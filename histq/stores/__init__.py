@@ -169,6 +169,9 @@ class Store(Protocol):
     def runs(self, limit: int) -> list[Run]:
         """The latest commands, newest first."""
 
+    def last_run(self, command: str) -> int | None:
+        """When that command last began, ms; None where it never did."""
+
     def close(self) -> None:
         """Releases what the back end holds open."""
 

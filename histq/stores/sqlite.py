@@ -278,6 +278,12 @@ class SqliteStore:
         )
         return [Run(*row) for row in found]
 
+    def last_run(self, command: str) -> int | None:
+        found: int | None = self._db.value(
+            "select max(started_at) from runs where command = ?", (command,)
+        )
+        return found
+
     def close(self) -> None:
         self._db.close()
 

@@ -1,0 +1,79 @@
+"""daemon: everything on a schedule."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from histq.settings import Settings
+
+PANEL = "Collect"
+INCOMPLETE = 3
+
+Once = Annotated[bool, typer.Option("--once", help="Run every job now, then exit; for cron.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(rich_help_panel=PANEL, epilog="histq daemon --once")(daemon)
+
+
+def daemon(
+    once: Once = False,
+    db: Db = None,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Fetch, consume, repair, recheck and maintain on a schedule, until stopped. SIGHUP reloads."""
+    import os
+
+    from histq.cli.session import Session
+    from histq.config import state_folder
+    from histq.daemon.daemon import Daemon, on_hang_up
+    from histq.daemon.systemd import Notifier
+    from histq.errors import Usage
+    from histq.stop import Stop
+
+    if json and not once:
+        raise Usage("--json prints the document of --once; a daemon that stays has none")
+    session = Session("daemon", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    stop = Stop().on_signals()
+    runs = Daemon(
+        _loader(db, config),
+        session.opener,
+        state_folder(),
+        stop,
+        Notifier(os.environ),
+    )
+    on_hang_up(runs)
+    if not once:
+        runs.run()
+        raise typer.Exit(stop.exit_code)
+    found = runs.once()
+    codes = {outcome.exit_code for _, outcome in found}
+    if json:
+        jobs = [
+            {"job": name, "exit_code": outcome.exit_code, "said": outcome.said}
+            for name, outcome in found
+        ]
+        session.document({"jobs": jobs})
+    else:
+        for name, outcome in found:
+            session.out.print(f"{name}: {outcome.said}", soft_wrap=True)
+    # One code where all that failed failed alike.
+    failed = codes - {0}
+    exit_code = 0 if not failed else failed.pop() if len(failed) == 1 else INCOMPLETE
+    raise typer.Exit(stop.exit_code if stop else exit_code)
+
+
+def _loader(db: "Path | None", config: "Path | None") -> "Callable[[], Settings]":
+    from histq.config import load
+
+    flags = {} if db is None else {"database": {"path": str(db)}}
+    return lambda: load(flags, file=config).settings

@@ -1,0 +1,144 @@
+"""The daemon's life: begin, watch, take new settings, end."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from histq.daemon.facts import Facts
+from histq.daemon.jobs import Surroundings, row_of, scheduled
+from histq.daemon.systemd import Notifier
+from histq.daemon.turns import Outcome, Turns
+from histq.daemon.watcher import LogWatcher
+from histq.daemon.work import Work
+from histq.errors import Config, HistqError, Locked
+from histq.host import Clock, wall_clock
+from histq.locks import FairLock
+from histq.pipeline.backends import Opener
+from histq.pipeline.consume import ConsumeJob, consume
+from histq.pipeline.runs import RunLog
+from histq.place import beside, series_locks
+from histq.settings import Settings
+from histq.stop import Stop
+
+logger = logging.getLogger(__name__)
+
+TICK_S: Final = 0.5
+
+
+class Daemon:
+    """Runs until its stop is set. `load` reads the settings anew. Raises Locked, Config."""
+
+    def __init__(
+        self,
+        load: Callable[[], Settings],
+        opener: Opener,
+        state_folder: Path,
+        stop: Stop,
+        notifier: Notifier,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self._load = load
+        self._opener = opener
+        self._state_folder = state_folder
+        self._stop = stop
+        self._notifier = notifier
+        self._clock = clock
+        self._facts = Facts()
+        self._hung_up = threading.Event()
+
+    def run(self) -> None:
+        """All jobs on their schedules, and the consumer, until the stop."""
+        self._opener.open(create=True).close()
+        with series_locks(self._opener.path) as locks:
+            lock = _alone(self._opener.path)
+            around = Surroundings(self._opener, self._state_folder, locks, self._facts, self._clock)
+            work = Work(around, self._stop)
+            try:
+                work.start()
+                self._notifier.ready(work.says)
+                logger.info("started: %s", work.says)
+                self._watch(around, work)
+            finally:
+                lock.close()
+
+    def once(self) -> list[tuple[str, Outcome]]:
+        """Every job now, one after the other, each followed by a consumer until nothing waits."""
+        found = []
+        self._opener.open(create=True).close()
+        with series_locks(self._opener.path) as locks:
+            around = Surroundings(self._opener, self._state_folder, locks, self._facts, self._clock)
+            for one in scheduled(around):
+                if self._stop:
+                    break
+                found.append((one.job.name, Turns(one.job, self._facts, self._stop).run_once()))
+                found.append(("consume", self._drain()))
+        return [(name, outcome) for name, outcome in found if outcome.said]
+
+    def hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        """For SIGHUP: new settings are wanted."""
+        self._hung_up.set()
+
+    def _watch(self, around: Surroundings, work: Work) -> None:
+        while not self._stop.wait(TICK_S):
+            if self._hung_up.is_set():
+                self._hung_up.clear()
+                self._notifier.reloading()
+                around, work = self._renewed(around, work)
+                self._notifier.ready(work.says)
+            if work.alive:
+                self._notifier.alive()
+        self._notifier.stopping()
+        seconds = around.settings.consume.shutdown_seconds
+        if left := work.end(seconds):
+            logger.warning("still busy after %g s, and left: %s", seconds, ", ".join(left))
+
+    def _renewed(self, around: Surroundings, work: Work) -> tuple[Surroundings, Work]:
+        """What goes on with the new settings; with the old ones where the new are wrong."""
+        try:
+            settings = self._load()
+            if settings.database.path != around.settings.database.path:
+                raise Config("database.path cannot change while the daemon runs; restart it")
+            renewed = around._replace(opener=around.opener._replace(settings=settings))
+            successor = Work(renewed, self._stop)
+        except HistqError as error:
+            logger.error("new settings refused, the old ones stay: %s", error)
+            return around, work
+        # Runs under way end as they began; the series' locks keep the new ones out of their way.
+        work.retire(around.settings.consume.shutdown_seconds)
+        successor.start()
+        logger.info("new settings taken: %s", successor.says)
+        return renewed, successor
+
+    def _drain(self) -> Outcome:
+        runs = RunLog(row_of("consume"), self._opener.owner)
+        job = ConsumeJob(
+            opener=self._opener,
+            concurrency=self._opener.settings.consume.concurrency,
+            runs=runs,
+            stop=self._stop.child(),
+            watcher=LogWatcher(),
+        )
+        report = consume(job)
+        said = f"stored {report.inserted} points of {report.messages} messages"
+        if not runs.begun:
+            return Outcome(0, "")
+        with self._opener.open(create=True) as backends:
+            runs.end(backends.store, report.exit_code, "")
+        return Outcome(report.exit_code, said)
+
+
+def _alone(path: Path) -> FairLock:
+    """Held while a daemon runs on this database. Raises Locked while another does."""
+    lock = FairLock(beside(path, "daemon"))
+    if not lock.acquire(0):
+        raise Locked(f"another histq daemon runs on {path}; stop it first")
+    return lock
+
+
+def on_hang_up(daemon: Daemon) -> None:
+    """New settings are taken on SIGHUP from now on."""
+    signal.signal(signal.SIGHUP, daemon.hang_up)

@@ -1,0 +1,98 @@
+"""One job's runs: never two at once, none skipped, none endless."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from histq.daemon.facts import Facts
+from histq.errors import HistqError
+from histq.stop import Stop
+
+logger = logging.getLogger(__name__)
+
+UNEXPECTED = 1
+PAST_DEADLINE = 3
+
+
+class Outcome(NamedTuple):
+    """How a run ended, by exit code, and what to say of it."""
+
+    exit_code: int
+    said: str
+
+
+class Job(NamedTuple):
+    """What is run: `run` ends soon after its stop is set."""
+
+    name: str
+    run: Callable[[Stop], Outcome]
+    deadline_s: float
+
+
+class Turns:
+    """Runs the job when called. A call while it runs makes it run once more, however many come."""
+
+    def __init__(self, job: Job, facts: Facts, stop: Stop) -> None:
+        self.job = job
+        self._facts = facts
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._again = False
+        self.running = False
+
+    def __call__(self) -> None:
+        with self._lock:
+            self._again = True
+            if self.running:
+                return
+            self.running = True
+        while self._due():
+            self.run_once()
+
+    def _due(self) -> bool:
+        with self._lock:
+            due = self._again and not self._stop
+            self._again = False
+            self.running = due
+            return due
+
+    def run_once(self) -> Outcome:
+        """One run, in this thread. Raises nothing."""
+        name, began = self.job.name, time.monotonic()
+        stop, late = self._stop.child(), threading.Event()
+
+        def expire() -> None:
+            late.set()
+            stop.set()
+
+        timer = threading.Timer(self.job.deadline_s, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            outcome = self._outcome(stop)
+        finally:
+            timer.cancel()
+        if late.is_set():
+            said = f"ended, it was past its deadline of {self.job.deadline_s:g} s; {outcome.said}"
+            outcome = Outcome(PAST_DEADLINE, said)
+        self._facts.overdue(name, outcome.said if late.is_set() else "")
+        level = logging.WARNING if outcome.exit_code else logging.INFO
+        took_ms = round((time.monotonic() - began) * 1000)
+        logger.log(
+            level, "job=%s exit_code=%d ms=%d: %s", name, outcome.exit_code, took_ms, outcome.said
+        )
+        return outcome
+
+    def _outcome(self, stop: Stop) -> Outcome:
+        try:
+            outcome = self.job.run(stop)
+        except HistqError as error:
+            return Outcome(error.exit_code, str(error))
+        except Exception as error:  # the top of a thread: the daemon outlives its jobs
+            logger.exception("job=%s", self.job.name)
+            self._facts.crashed(self.job.name, f"{type(error).__name__}: {error}")
+            return Outcome(UNEXPECTED, f"unexpected {type(error).__name__}: {error}")
+        self._facts.crashed(self.job.name, "")
+        return outcome
