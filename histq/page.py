@@ -195,10 +195,10 @@ def _ordered(columns: Mapping[str, Sequence[float]]) -> bool:
 
 
 def ascending(flat: Flat) -> bool:
-    """Whether open times strictly rise; not so where one is no number."""
+    """Whether open times strictly rise; not so where one is no whole number."""
     times = timestamps(flat)
     try:
-        return all(map(lt, times, times[1:]))
+        return type(sum(times)) is int and all(map(lt, times, times[1:]))
     except TypeError:
         return False
 

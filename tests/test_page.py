@@ -340,10 +340,12 @@ def test_screening_a_page_agrees_with_looking_at_every_candle(page: Flat) -> Non
         pytest.param([1, 1], False, id="a repeat"),
         pytest.param([2, 1], False, id="falling"),
         pytest.param([1, 3, 2], False, id="falling at the end"),
+        pytest.param([None], False, id="none at all"),
+        pytest.param([1.0, 2.0], False, id="no whole numbers"),
     ],
 )
 def test_ascending_means_that_open_times_strictly_rise(
-    open_times: list[int], expected: bool
+    open_times: list[Any], expected: bool
 ) -> None:
     assert ascending(flat(*(Candle(time, close=1.0) for time in open_times))) is expected
 
