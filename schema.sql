@@ -54,6 +54,9 @@ create table messages (
   owner        text,                        -- the process that holds it
   error        text,                        -- of the last failure
   via          text,                        -- the file it came from; null: the source's own API
+  past_queued_at  integer,                  -- of one that was a dead letter: when it was queued
+  past_failures   integer,                  -- first, and what it had gone through until then
+  past_deliveries integer,
   unique (source, symbol, interval, start, "end")
 ) strict;
 

@@ -211,19 +211,36 @@ class Priority(IntEnum):
     LOW = 2
 
 
+class History(NamedTuple):
+    """What a message has gone through since it was queued first."""
+
+    queued_at: int
+    failures: int
+    deliveries: int
+
+
 class Draft(NamedTuple):
-    """A page on its way into the queue; `via` as in `Span`."""
+    """A page on its way into the queue, to be delivered not before `available_at` (0: at once).
+
+    `past` is that of the dead letter which it was made of; None for a page that is new.
+    `via` is as in `Span`.
+    """
 
     series: Series
     window: Window
     points: int
     body: bytes
     priority: Priority = Priority.NORMAL
+    available_at: int = 0
+    past: History | None = None
     via: str | None = None
 
 
 class Message(NamedTuple):
-    """A leased page. `failures` were reported; `deliveries` counts leases, this one included."""
+    """A leased page. `failures` were reported; `deliveries` counts leases, this one included.
+
+    They count from when it was put; `past` is what lies before, where it was a dead letter once.
+    """
 
     id: int
     token: str
@@ -234,7 +251,17 @@ class Message(NamedTuple):
     failures: int
     deliveries: int
     queued_at: int
+    past: History | None = None
     via: str | None = None
+
+    @property
+    def history(self) -> History:
+        """All of it, what it went through before it was a dead letter included."""
+        now = History(self.queued_at, self.failures, self.deliveries)
+        if self.past is None:
+            return now
+        first, failures, deliveries = self.past
+        return History(first, failures + now.failures, deliveries + now.deliveries)
 
 
 class Reason(StrEnum):

@@ -11,6 +11,7 @@ from histq.model import (
     WIDTH,
     DeadLetter,
     Draft,
+    History,
     Interval,
     Kind,
     Market,
@@ -74,9 +75,9 @@ def candle_letter(message: Message, fault: Fault, window: Window, now: int) -> D
         points=1,
         reason=Reason.POISON,
         error=fault.why,
-        failures=message.failures,
-        deliveries=message.deliveries,
-        queued_at=message.queued_at,
+        failures=message.history.failures,
+        deliveries=message.history.deliveries,
+        queued_at=message.history.queued_at,
         failed_at=now,
         raw_data=as_json(pack(flatten([fault.candle]))),
     )
@@ -130,7 +131,8 @@ def _requeue(backends: Backends, letter: DeadLetter, body: bytes) -> bool:
     else:
         points = len(flat) // WIDTH
         spans = _queued(letter, flat)
-    draft = Draft(letter.series, letter.window, points, body, Priority.HIGH)
+    past = History(letter.queued_at, letter.failures, letter.deliveries)
+    draft = Draft(letter.series, letter.window, points, body, Priority.HIGH, past=past)
     with backends.transaction():
         with backends.queue.transaction():
             if not backends.queue.put([draft]):

@@ -1,9 +1,31 @@
 """The queue's seam: what a back end promises, and which one a URL names.
 
-Promises, each held by `tests/queues/`: first in, first out within a priority; nothing is delivered
-before its time; a lease hides a message until it runs out; who lost the lease can settle nothing;
-a window that waits already is not queued twice; a message is a dead letter after `max_retries`
-reported failures; one whose consumers keep dying is leased without neighbours.
+A message waits, is leased, and is then acked, retried, released or buried; buried, it is a dead
+letter. It has no state beside `available_at`, the instant from which it may be leased, and the
+token of its latest lease:
+
+    ready     available_at <= now: 0 where nothing holds it back, so that no step of the clock does
+    leased    available_at > now, and it has a token: the lease ends by itself
+    delayed   available_at > now, and no token: put for later, or waiting after a failure
+
+The promises, each held by `tests/queues/`, which any back end can run (`BACK_ENDS` there):
+
+- Of one priority, what is available first comes first, then what was put first. Higher priorities
+  come first, but one lease in a few begins with a lower one in turn: none starves.
+- A lease hides a message from everybody, the process that holds it too, until it runs out. The
+  lease of a process that `is_dead` knows to be gone is free at once.
+- Only the token of the latest lease settles a message. No id and no token is ever used twice, so
+  a consumer that lost its lease changes nothing, not even a later message for the same window. A
+  lease that ran out is good for as long as nobody else has taken the message.
+- Of one window of one series one message waits, or is leased. The first put stays.
+- Reported failures are counted apart from deliveries that ended without a word. The first kind
+  buries after `max_retries`. The second never does: from `ALONE_AFTER` on the message is leased
+  without neighbours, and whoever consumes decides when it has killed enough.
+- Everything inside `transaction` happens or nothing, also when the process dies in it.
+- The figures of `depth` are exact at any moment, and cost no look at a body.
+
+A back end is told its `owner`, `max_retries`, a `clock` (ms), a `fraction` for the jitter and
+`is_dead`; it asks for nothing else of its surroundings. One instance a thread.
 """
 
 from collections.abc import Sequence
@@ -46,26 +68,35 @@ class DeadCount(msgspec.Struct, frozen=True):
 
 
 class Queue(Protocol):
-    """Durable, at least once, fenced."""
+    """Durable, at least once, fenced. What a method has done is on disk when it returns."""
 
     @property
     def database(self) -> Database | None:
         """The SQLite database it lives in; None elsewhere. One for both makes one transaction."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Everything inside happens, or nothing. Joins one that the same file has open."""
+        """Everything inside happens, or nothing. Joins one that the same file has open.
+
+        An error that leaves the block undoes all of it. Each method is a transaction by itself.
+        """
 
     def put(self, drafts: Sequence[Draft]) -> int:
-        """How many are new in the queue; a draft whose window waits already is left out."""
+        """How many are new in the queue; a draft whose window waits already is left out.
+
+        A new message has no failures and no deliveries, whatever its `past` says, and is queued
+        now. All drafts or none are in the queue when this returns or raises.
+        """
 
     def lease(self, limit: int, points: int, lease_s: float) -> list[Message]:
         """The messages that are due, at most `limit` and, past the first, `points` candles.
 
-        They are hidden from others for `lease_s`. Empty when none is due.
+        They are hidden from others for `lease_s` from when this returns, and have one delivery
+        more, the one told included. The first is never too large. One that was delivered
+        `ALONE_AFTER` times without a word comes alone. Empty when none is due.
         """
 
     def extend(self, messages: Sequence[Message], lease_s: float) -> None:
-        """Hides them for `lease_s` from now. Raises LeaseLost."""
+        """Hides them for `lease_s` from now. Raises LeaseLost, and then extends none."""
 
     def ack(self, messages: Sequence[Message]) -> None:
         """They are done and gone. Raises LeaseLost, and then none is."""
@@ -73,22 +104,33 @@ class Queue(Protocol):
     def retry(self, message: Message, error: str) -> bool:
         """Counts a failure; it comes back after `backoff_s`, or is buried. Whether it comes back.
 
-        Raises LeaseLost.
+        Buried as `EXHAUSTED` by the failure after `max_retries`, which the letter counts too; the
+        lease ends either way. Raises LeaseLost.
         """
 
     def release(self, messages: Sequence[Message]) -> None:
-        """Hands back what was not worked on, as if never leased. Those no longer ours are left."""
+        """Hands back what was not worked on, as if never leased. Those no longer ours are left.
+
+        They are ready at once, in their old order, and the delivery is taken back.
+        """
 
     def bury(self, message: Message, reason: Reason, error: str) -> None:
-        """The whole message becomes a dead letter. Raises LeaseLost."""
+        """The whole message becomes a dead letter of kind `PAGE`. Raises LeaseLost.
+
+        The letter has the message's `history`, and its body as `page.as_json` shows it.
+        """
 
     def keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Adds dead letters; one for the same candle or body is replaced."""
+        """Adds dead letters, with new ids; one for the same candle or body is replaced.
+
+        A body is the same by series and window: the later one's error and data stay. A candle is
+        the same by series, window and data: the later one's instant stays. Pages never are.
+        """
 
     def letters(
         self, ids: Sequence[int] | None = None, limit: int | None = None
     ) -> list[DeadLetter]:
-        """Newest first; only those of `ids` when given."""
+        """Newest first; only those of `ids` when given. Ids that are none are left out."""
 
     def dead_by_error(self) -> list[DeadCount]:
         """Dead letters by series and reason, the most numerous first."""
@@ -97,16 +139,22 @@ class Queue(Protocol):
         """Deletes dead letters; how many there were."""
 
     def supersede(self, series: Series, window: Window) -> int:
-        """Deletes letters that hold a body that was no candles, for windows now answered."""
+        """Deletes letters of kind `BODY` whose windows lie in this one, which is now answered.
+
+        How many there were.
+        """
 
     def depth(self) -> Depth:
-        """What waits, exact."""
+        """What waits, exact: messages are ready, leased or delayed, as the clock has it now.
+
+        `oldest_age_s` is that of the message put first, never negative; None when none waits.
+        """
 
     def next_due_at(self) -> int | None:
         """When the next delayed or leased message comes back, ms. None when none waits."""
 
     def close(self) -> None:
-        """Releases what the back end holds open."""
+        """Releases what the back end holds open. What is leased stays leased."""
 
 
 def open_queue(url: str, database: Database, *, owner: str, max_retries: int) -> Queue:

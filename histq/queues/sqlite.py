@@ -13,6 +13,7 @@ from histq.model import (
     DeadLetter,
     Depth,
     Draft,
+    History,
     Kind,
     Message,
     Priority,
@@ -23,12 +24,14 @@ from histq.model import (
 from histq.page import as_json
 from histq.queues import ALONE_AFTER, DeadCount, backoff_s
 
+NO_PAST: Final = (None, None, None)
+
 LOW_SHARE: Final = 8
 """One lease in so many begins with a lower priority, in turn, so that none is ever starved."""
 
 _MESSAGE = (
     'id, token, source, symbol, interval, start, "end", points, failures, deliveries, queued_at,'
-    " via"
+    " via, past_queued_at, past_failures, past_deliveries"
 )
 _LETTER = (
     'kind, source, symbol, interval, start, "end", points, reason, error, failures, deliveries,'
@@ -70,29 +73,36 @@ class SqliteQueue:
             return sum(self._put(draft, now) for draft in drafts)
 
     def _put(self, draft: Draft, now: int) -> int:
+        rest = (draft.via, draft.available_at, *(draft.past or NO_PAST))
         added = self._db.rows(
             'insert into messages (source, symbol, interval, start, "end", points, priority,'
-            " queued_at, via) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " queued_at, via, available_at, past_queued_at, past_failures, past_deliveries)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             ' on conflict (source, symbol, interval, start, "end") do nothing returning id',
-            (*draft.series, *draft.window, draft.points, draft.priority, now, draft.via),
+            (*draft.series, *draft.window, draft.points, draft.priority, now, *rest),
         )
         for (message_id,) in added:
             self._db.change("insert into bodies values (?, ?)", (message_id, draft.body))
         return len(added)
 
     def lease(self, limit: int, points: int, lease_s: float) -> list[Message]:
-        now = self._clock()
+        asked_at = self._clock()
         dead_owners = self._dead_owners()
-        if not dead_owners and not any(True for _ in self._due(now, 1)):
+        if not dead_owners and not any(True for _ in self._due(asked_at, 1)):
             return []  # an idle consumer asks often: it must not take the write lock for nothing
         token = secrets.token_hex(8)
         self._leases += 1
         with self._db.transaction():
             self._free(dead_owners)
-            chosen = self._choose(now, limit, points)
-            return [
-                self._take(message_id, token, now + round(lease_s * 1000)) for message_id in chosen
-            ]
+            # What was due when we began to wait for the lock: a lease that ran out since then is of
+            # somebody who waits for it too, with work that is done.
+            chosen = self._choose(asked_at, limit, points)
+            until = self._until(lease_s)
+            return [self._take(message_id, token, until) for message_id in chosen]
+
+    def _until(self, lease_s: float) -> int:
+        """The end of a lease that begins now; to be asked for with the lock in hand."""
+        return self._clock() + round(lease_s * 1000)
 
     def _choose(self, now: int, limit: int, points: int) -> list[int]:
         chosen: list[int] = []
@@ -126,9 +136,13 @@ class SqliteQueue:
             (token, self._owner, until, message_id),
         )
         body: bytes = self._db.value("select body from bodies where message_id = ?", (message_id,))
-        identity, token, source, symbol, interval, start, end, points, *counts = row
+        identity, token, source, symbol, interval, start, end, points, *rest = row
         series, window = Series(source, symbol, interval), Window(start, end)
-        return Message(identity, token, series, window, points, body, *counts)
+        *counts, via, past_queued_at, past_failures, past_deliveries = rest
+        past = None
+        if past_queued_at is not None:
+            past = History(past_queued_at, past_failures, past_deliveries)
+        return Message(identity, token, series, window, points, body, *counts, past, via)
 
     def _dead_owners(self) -> list[str]:
         """Holders of leases that were processes of this machine and live no more."""
@@ -144,8 +158,8 @@ class SqliteQueue:
             )
 
     def extend(self, messages: Sequence[Message], lease_s: float) -> None:
-        until = self._clock() + round(lease_s * 1000)
         with self._db.transaction():
+            until = self._until(lease_s)
             for message in messages:
                 self._fenced(
                     message,
@@ -202,9 +216,9 @@ class SqliteQueue:
             points=message.points,
             reason=reason,
             error=error,
-            failures=message.failures,
-            deliveries=message.deliveries,
-            queued_at=message.queued_at,
+            failures=message.history.failures,
+            deliveries=message.history.deliveries,
+            queued_at=message.history.queued_at,
             failed_at=self._clock(),
             raw_data=as_json(message.body),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from histq.db import Database
-from histq.model import HOUR_MS, Candle, Draft, Priority, Series, Window
+from histq.model import HOUR_MS, Candle, Draft, Message, Priority, Series, Window
 from histq.page import flatten, pack
 from histq.queues import Queue
 from histq.queues.sqlite import SqliteQueue
@@ -80,3 +80,16 @@ def draft(
 
 def hours(start: int, end: int) -> Window:
     return Window(start * HOUR_MS, end * HOUR_MS)
+
+
+def lease(queue: Queue, limit: int = 1, points: int = PLENTY) -> list[Message]:
+    return queue.lease(limit, points, 60)
+
+
+def lease_one(queue: Queue) -> Message:
+    (message,) = lease(queue)
+    return message
+
+
+def leased_windows(queue: Queue, limit: int = 100) -> list[Window]:
+    return [message.window for message in lease(queue, limit)]

@@ -1,11 +1,12 @@
-"""What every queue back end promises; a new one joins by a line in `BACK_ENDS`."""
+"""What every queue back end promises; a new one joins by a line in `BACK_ENDS`.
+
+With `test_time.py`, `test_history.py` and `test_model.py` this is the whole of it.
+"""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
@@ -13,43 +14,20 @@ from histq.errors import LeaseLost
 from histq.model import DeadLetter, Depth, Kind, Message, Priority, Reason, Series, Window
 from histq.page import pack
 from histq.queues import Queue
-from tests.queues import BACK_ENDS, BTC, ETH, PLENTY, T0, Bench, World, draft, hours
+from tests.queues import (
+    BTC,
+    ETH,
+    T0,
+    Bench,
+    World,
+    draft,
+    hours,
+    lease,
+    lease_one,
+    leased_windows,
+)
 
 FIRST_HOUR = hours(0, 1)
-
-
-@pytest.fixture(params=BACK_ENDS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        yield Bench(BACK_ENDS[request.param], tmp_path, stack)
-
-
-@pytest.fixture
-def world(bench: Bench) -> World:
-    return bench.world
-
-
-@pytest.fixture
-def queue(bench: Bench) -> Queue:
-    return bench.open("one")
-
-
-@pytest.fixture
-def other(bench: Bench) -> Queue:
-    return bench.open("other")
-
-
-def lease(queue: Queue, limit: int = 1, points: int = PLENTY) -> list[Message]:
-    return queue.lease(limit, points, 60)
-
-
-def lease_one(queue: Queue) -> Message:
-    (message,) = lease(queue)
-    return message
-
-
-def leased_windows(queue: Queue, limit: int = 100) -> list[Window]:
-    return [message.window for message in lease(queue, limit)]
 
 
 def letter(
@@ -350,6 +328,36 @@ def test_a_lost_lease_can_settle_nothing_that_came_after_its_message(
     assert queue.depth().leased == 1
     assert queue.depth().dead == 0
     other.ack([stranger])
+
+
+@pytest.mark.parametrize("settle", SETTLES)
+def test_a_lost_lease_can_settle_nothing_where_id_and_attempts_are_the_same(
+    queue: Queue, other: Queue, settle: Settle
+) -> None:
+    queue.put([draft(0)])
+    lost = lease_one(queue)
+    queue.release([lost])
+    held = lease_one(other)
+    assert held._replace(token=lost.token) == lost
+
+    with pytest.raises(LeaseLost):
+        settle(queue, lost)
+
+    assert (queue.depth().leased, queue.depth().dead) == (1, 0)
+    other.ack([held])
+
+
+@pytest.mark.parametrize("settle", SETTLES)
+def test_a_lease_that_ran_out_and_that_nobody_took_is_still_good(
+    queue: Queue, world: World, settle: Settle
+) -> None:
+    queue.put([draft(0)])
+    message = lease_one(queue)
+
+    world.wait(3600)
+    settle(queue, message)
+
+    assert queue.depth().ready == 0
 
 
 @pytest.mark.parametrize("settle", SETTLES)

@@ -78,9 +78,15 @@ class QueueMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self._stack.close()
 
-    @rule(hour=st.integers(0, 9), points=st.integers(0, 5), priority=st.sampled_from(Priority))
-    def put(self, hour: int, points: int, priority: Priority) -> None:
-        page = draft(hour, points=points, priority=priority)
+    @rule(
+        hour=st.integers(0, 9),
+        points=st.integers(0, 5),
+        priority=st.sampled_from(Priority),
+        delay_s=st.sampled_from((0, 0, 5, 40)),
+    )
+    def put(self, hour: int, points: int, priority: Priority, delay_s: int) -> None:
+        available_at = self._world.now + delay_s * 1000 if delay_s else 0
+        page = draft(hour, points=points, priority=priority)._replace(available_at=available_at)
         new = all(waiting.window != page.window for waiting in self._waiting)
 
         put = self._queues["left"].put([page])
@@ -88,7 +94,10 @@ class QueueMachine(RuleBasedStateMachine):
         assert put == new
         if new:
             self._put += 1
-            self._waiting.append(Waiting(self._put, page.window, priority, points, self._world.now))
+            put_at = self._world.now
+            self._waiting.append(
+                Waiting(self._put, page.window, priority, points, put_at, available_at)
+            )
 
     @rule(
         place=st.sampled_from(PLACES),
@@ -225,7 +234,7 @@ class QueueMachine(RuleBasedStateMachine):
             waiting.free(0)
             waiting.deliveries -= 1
 
-    @rule(seconds=st.sampled_from((-3600, -5, 1, 10, 20, 30, 60)))
+    @rule(seconds=st.sampled_from((-3600, -5, 1, 10, 20, 30, 60, 3600)))
     def jump(self, seconds: int) -> None:
         self._world.wait(seconds)
 
