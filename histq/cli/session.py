@@ -1,5 +1,6 @@
 """What every command begins with, settings, consoles, logging, and what it ends with."""
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import msgspec
 from rich.console import Console
 
 from histq import config
+from histq.errors import Locked
 from histq.host import owner_id
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.runs import RunLog
@@ -17,6 +19,9 @@ from histq.pipeline.runs import RunLog
 SCHEMA = 1
 SHOWN_ON = (0, 3, 4, 6, 130, 143)
 """Exit codes with which `--json` still prints its document."""
+
+STOPPED = (130, 143)
+STOPPED_LOCK_TIMEOUT_S = 1.0
 
 
 class Session:
@@ -60,10 +65,19 @@ class Session:
     def end(self, exit_code: int, summary: object) -> int:
         """Closes the run's row in the audit trail, where the command changed anything."""
         if self.opener.path.is_file() and self.runs.begun:
-            with self.open() as backends:
-                text = msgspec.json.encode(msgspec.to_builtins(summary)).decode()
-                self.runs.end(backends.store, exit_code, text)
+            text = msgspec.json.encode(msgspec.to_builtins(summary)).decode()
+            if exit_code not in STOPPED:
+                self._close_run(self.opener, exit_code, text)
+            else:
+                # Who is told to stop waits for no lock; the row then reads like that of one killed.
+                with contextlib.suppress(Locked):
+                    brief = self.opener._replace(lock_timeout_s=STOPPED_LOCK_TIMEOUT_S)
+                    self._close_run(brief, exit_code, text)
         return exit_code
+
+    def _close_run(self, opener: Opener, exit_code: int, summary: str) -> None:
+        with opener.open(create=False) as backends:
+            self.runs.end(backends.store, exit_code, summary)
 
 
 def _console(file: Any) -> Console:

@@ -15,9 +15,11 @@ from histq.errors import HistqError, LeaseLost, Poison, StorageFailed, Transient
 from histq.host import Clock, wall_clock
 from histq.model import Message, Reason, Span, State
 from histq.pipeline.backends import Backends, Opener
+from histq.pipeline.in_hand import InHand
 from histq.pipeline.reports import ConsumeReport, add
 from histq.pipeline.runs import RunLog
 from histq.pipeline.settle import settle
+from histq.queues import Queue
 from histq.settings import QueueSettings
 from histq.stop import Stop
 
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 SIBLING_POLL_S: Final = 0.02
 IDLE_POLL_S: Final = 0.25
+FILL_POLL_S: Final = 0.05
 JOIN_POLL_S: Final = 0.02
 TOLD_AFTER: Final = 2
 """Idle looks in a row after which the user is told: one may be a sibling between two batches."""
@@ -62,7 +65,7 @@ def consume(job: ConsumeJob) -> ConsumeReport:
     with job.opener.open(create=True) as backends:
         if not job.more():
             job.watcher.waiting_points(backends.queue.depth().points)
-    shared = _Shared()
+    shared = _Shared(InHand(job.opener))
     workers = [_Worker(job, shared) for _ in range(job.concurrency)]
     threads = [
         threading.Thread(target=worker.run, name="histq-consume", daemon=True) for worker in workers
@@ -70,6 +73,7 @@ def consume(job: ConsumeJob) -> ConsumeReport:
     for thread in threads:
         thread.start()
     _join(threads, job)
+    shared.in_hand.close()
     if shared.fatal is not None:
         raise shared.fatal
     report = shared.report
@@ -79,7 +83,7 @@ def consume(job: ConsumeJob) -> ConsumeReport:
 
 
 def _join(threads: Sequence[threading.Thread], job: ConsumeJob) -> None:
-    """Waits for them; after a stop only for so long. Their leases are free once we are gone."""
+    """Waits for them; after a stop only for so long, and what they then hold is handed back."""
     while not job.stop and any(thread.is_alive() for thread in threads):
         job.stop.wait(JOIN_POLL_S)
     deadline = time.monotonic() + job.opener.settings.consume.shutdown_seconds
@@ -90,7 +94,8 @@ def _join(threads: Sequence[threading.Thread], job: ConsumeJob) -> None:
 class _Shared:
     """What the workers of one process know of each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_hand: InHand) -> None:
+        self.in_hand = in_hand
         self.lock = threading.Lock()
         self.report = ConsumeReport()
         self.busy = 0
@@ -126,14 +131,26 @@ class _Worker:
                     backends.queue.release(messages)
                 elif messages:
                     self._idle = 0
-                    self._settle(backends, messages)
+                    with self._shared.in_hand.holding(messages):
+                        self._settle(backends, messages)
             finally:
                 with self._shared.lock:
                     self._shared.busy -= 1
             if not messages and self._finished(backends):
                 return
-            if messages and self._job.more() and _partial(messages, settings):
-                self._job.stop.wait(settings.batch_seconds)  # let the next batch fill up
+            if messages and len(messages) < (full := _full(messages, settings)):
+                self._let_fill(backends.queue, full)
+
+    def _let_fill(self, queue: Queue, full: int) -> None:
+        """Where more is to come: until so many are ready, or `batch_seconds` are over."""
+        deadline = time.monotonic() + self._queue_settings.batch_seconds
+        while (
+            (left_s := deadline - time.monotonic()) > 0
+            and self._job.more()
+            and queue.depth().ready < full
+            and not self._job.stop.wait(min(left_s, FILL_POLL_S))
+        ):
+            pass
 
     def _finished(self, backends: Backends) -> bool:
         """Whether there is nothing to wait for; waits a little where there is."""
@@ -163,7 +180,7 @@ class _Worker:
         """Stores what the messages hold, or says why not. The one place that acts on its errors."""
         try:
             self._tell(settle(backends, self._job.runs, messages, self._job.clock()))
-        except (LeaseLost, Poison) as error:
+        except (LeaseLost, Poison, StorageFailed) as error:
             if len(messages) > 1:
                 # Halve until the guilty one is alone and cannot harm its neighbours.
                 half = len(messages) // 2
@@ -171,9 +188,11 @@ class _Worker:
                 self._settle(backends, messages[half:])
             elif isinstance(error, Poison):
                 self._bury(backends, messages[0], error)
+            elif isinstance(error, StorageFailed):
+                self._retry(backends, messages[0], error)
             else:
                 logger.warning("%s; whoever holds it now stores it", error)
-        except (Transient, StorageFailed) as error:
+        except Transient as error:  # nobody's guilt: the store is away
             for message in messages:
                 self._retry(backends, message, error)
 
@@ -207,9 +226,10 @@ class _Worker:
         self._job.watcher.stored(report)
 
 
-def _partial(messages: Sequence[Message], settings: QueueSettings) -> bool:
-    points = sum(message.points for message in messages)
-    return len(messages) < settings.batch_size and points < settings.batch_points
+def _full(messages: Sequence[Message], settings: QueueSettings) -> int:
+    """How many messages of their size fill a batch."""
+    size = max(1, *(message.points for message in messages))
+    return min(settings.batch_size, max(1, settings.batch_points // size))
 
 
 def _waiting_for(delayed: int, leased: int, wait_s: float) -> str:

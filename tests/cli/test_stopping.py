@@ -1,0 +1,143 @@
+"""Signals while the database is locked, and a writer from outside: none hangs, nothing is lost."""
+
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlite_utils.utils import sqlite3
+
+from histq.locks import FairLock
+from tests.cli.test_collect import FETCH, HOURS, klines, start
+from tests.conftest import Histq, source_at
+from tests.loopback import Loopback
+from tests.pipeline import candle, configured, draft
+
+SIGNALS = pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+)
+
+
+POINTS = 3
+
+
+@pytest.fixture
+def queued(place: Path) -> None:
+    """Pages of three points wait in the queue."""
+    with configured(place).open(create=True) as backends:
+        backends.queue.put([draft([candle(0), candle(1)], slots=2), draft([candle(2)], slots=3)])
+
+
+@contextmanager
+def locked(place: Path) -> Iterator[None]:
+    """Another program, which knows nothing of ours, holds the database locked."""
+    with closing(sqlite3.connect(place / "histq.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        yield
+
+
+def waiting(place: Path, process: "subprocess.Popen[str]") -> bool:
+    """Whether the process holds the fair lock, as one that waits for SQLite's does."""
+    assert process.poll() is None
+    lock = FairLock(place / "histq.db-lock")
+    held = not lock.acquire(0)
+    lock.close()
+    return held
+
+
+@SIGNALS
+@pytest.mark.usefixtures("queued")
+def test_a_stopped_consume_that_cannot_finish_ends_in_time_and_loses_nothing(
+    number: int, code: int, environ: dict[str, str], place: Path, histq: Histq
+) -> None:
+    with locked(place):
+        shutdown = {"HISTQ_CONSUME__SHUTDOWN_SECONDS": "0.5"}
+        process = start(environ, place, "consume", "--json", **shutdown)
+        while not waiting(place, process):
+            pass
+        process.send_signal(number)
+        out, err = process.communicate(timeout=15)
+
+    assert (process.returncode, err) == (code, "")
+    assert json.loads(out)["messages"] == 0
+    assert histq("consume", "--json").document["inserted"] == POINTS
+
+
+@SIGNALS
+def test_a_second_signal_ends_a_consume_at_once_and_loses_nothing(
+    number: int, code: int, queued: None, environ: dict[str, str], place: Path, histq: Histq
+) -> None:
+    with locked(place):
+        process = start(environ, place, "consume", HISTQ_CONSUME__SHUTDOWN_SECONDS="600")
+        while not waiting(place, process):
+            pass
+        process.send_signal(number)
+        while process.poll() is None:  # until the first one is taken, the second is the same
+            process.send_signal(number)
+        process.communicate()
+
+    assert process.returncode in (-number, code)
+    assert histq("consume", "--json").document["inserted"] == POINTS
+
+
+def test_the_audit_trail_keeps_nobody_from_stopping(
+    queued: None, environ: dict[str, str], place: Path, histq: Histq
+) -> None:
+    process = start(
+        environ, place, "consume", "--follow", "--json", HISTQ_CONSUME__SHUTDOWN_SECONDS="0.5"
+    )
+    with configured(place).open(create=False) as backends:
+        while backends.queue.depth().messages:
+            assert process.poll() is None
+    with locked(place):
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (143, "")
+    assert json.loads(out)["inserted"] == POINTS
+
+
+class Intruder:
+    """Takes the lock again and again, for a second each time, between short breaths."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._intrude)
+        self.times = 0
+
+    def _intrude(self) -> None:
+        path = self._place / "histq.db"
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
+            while not self._done.wait(0.05):
+                other.execute("begin immediate")
+                self._done.wait(1)
+                other.execute("commit")
+                self.times += 1
+
+    def __enter__(self) -> "Intruder":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def test_a_writer_from_outside_that_holds_the_lock_for_long_only_takes_time(
+    histq: Histq, place: Path
+) -> None:
+    histq("init")
+    with Loopback(klines) as server, Intruder(place) as intruder:
+        settings = source_at("binance", server.url)
+        fetched = histq(*FETCH, "--json", **settings)
+        consumed = histq("consume", "--json", "--concurrency", "3", **settings)
+
+    assert (fetched.code, fetched.err) == (0, "")
+    assert (consumed.code, consumed.err) == (0, "")
+    assert fetched.document["queued_points"] == consumed.document["inserted"] == 2 * HOURS
+    assert intruder.times >= 2
