@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,11 +40,24 @@ def realdata() -> Path:
 
 
 @pytest.fixture
+def in_memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder where a write to the disk costs nothing, on machines that have such a place."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """The environment of a user who has no settings of their own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HISTQ_")}
     home = tmp_path / "home"
     home.mkdir()
+    return isolated(home)
+
+
+def isolated(home: Path) -> dict[str, str]:
+    """That of a user who has this home and nothing in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HISTQ_")}
     return {
         **kept,
         "HOME": str(home),

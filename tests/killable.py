@@ -1,7 +1,7 @@
 """Runs histq in processes that die by SIGKILL before a chosen SQL write, or after a while.
 
 `python -m tests.killable` reads one JSON order a line and answers with one line: the exit status
-(negative: the signal) and the write before which the process died. It imports histq once and forks
+(negative: the signal) and what the process told before it ended. It imports histq once and forks
 for each order, so that a hundred processes take seconds. Having one thread, it may fork.
 """
 
@@ -13,25 +13,27 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 
 class Death(NamedTuple):
-    """How a process ended: its exit code, or minus the signal; the write it died before."""
+    """How a process ended: its exit code, or minus the signal; the write it died before; stderr."""
 
     status: int
     statement: str
     statements: int
+    err: str
 
 
 class Killable:
-    """The parent's side."""
+    """The parent's side. `module` is the one that serves."""
 
-    def __init__(self, environ: dict[str, str], root: Path) -> None:
+    def __init__(self, environ: dict[str, str], root: Path, module: str = "tests.killable") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.killable"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -44,12 +46,18 @@ class Killable:
         self, *arguments: str, cwd: Path, at: int = 0, kind: str = "", after_s: float = 0
     ) -> Death:
         """Runs histq, to be killed before its n-th write (of a kind), or after a time."""
-        order = {"argv": arguments, "cwd": str(cwd), "at": at, "kind": kind, "after_s": after_s}
+        status, told = self.order(cwd=str(cwd), argv=arguments, at=at, kind=kind, after_s=after_s)
+        statement, statements = told or ("", 0)
+        return Death(status, statement, statements, (cwd / "err").read_text())
+
+    def order(self, cwd: str, **what: Any) -> tuple[int, Any]:
+        """The exit status of a process that did so in that folder, and what it told."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.write(json.dumps({"cwd": cwd, **what}) + "\n")
         self._process.stdin.flush()
-        return Death(*json.loads(self._process.stdout.readline()))
+        status, told = json.loads(self._process.stdout.readline())
+        return status, told
 
     def __enter__(self) -> Self:
         return self
@@ -92,15 +100,13 @@ class _Statements:
         with self._lock:
             self.count += 1
             if self.count == self._at:
-                self._told.write_text(statement[:200])
+                self._told.write_text(json.dumps((statement[:200], self.count)))
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _child(order: dict[str, Any], told: Path, counted: Path) -> None:
+def _child(order: dict[str, Any], told: Path) -> None:
     from histq.cli import main
 
-    os.chdir(order["cwd"])
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # our answers go there
     sys.argv = ["histq", *order["argv"]]
     statements = _Statements(order["at"], order["kind"], told)
     sqlite3.connect = statements.connect  # type: ignore[assignment]
@@ -108,34 +114,36 @@ def _child(order: dict[str, Any], told: Path, counted: Path) -> None:
     try:
         main()
     except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1
-    counted.write_text(str(statements.count))
+        status = int(ended.code or 0)
+    told.write_text(json.dumps(("", statements.count)))
     os._exit(status)
 
 
-def _serve() -> None:
+def serve(child: Callable[[dict[str, Any], Path], None]) -> None:
+    """Forks for each order; the child runs in its folder and writes what it tells to that file."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        told = Path(order["cwd"]) / "told"
+        told.write_text("null")
+        pid = os.fork()
+        if pid == 0:
+            os.chdir(order["cwd"])
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # our answers go there
+            os.dup2(os.open("err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            child(order, told)
+        if order.get("after_s"):
+            time.sleep(order["after_s"])
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        sys.stdout.write(json.dumps((status, json.loads(told.read_text()))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
     import histq.cli.progress
     import histq.cli.render
     import histq.cli.session
     import histq.pipeline.consume
     import histq.pipeline.sync  # noqa: F401, imported before the fork so that no child has to
 
-    for line in sys.stdin:
-        order = json.loads(line)
-        told, counted = (Path(order["cwd"]) / name for name in ("told", "counted"))
-        told.write_text("")
-        counted.write_text("0")
-        pid = os.fork()
-        if pid == 0:
-            _child(order, told, counted)
-        if order["after_s"]:
-            time.sleep(order["after_s"])
-            os.kill(pid, signal.SIGKILL)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        answer = Death(status, told.read_text(), int(counted.read_text()))
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    _serve()
+    serve(_child)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlite_utils.utils import sqlite3
 
-from histq.db import Database
+from histq.db import Database, Parameters, Row
 from histq.errors import Config, DatabaseMissing, DiskFull, Locked, Poison, SchemaTooNew
 from histq.place import series_locks
 
@@ -545,6 +545,31 @@ def test_the_log_shrinks_again_after_a_long_reader(db: Database, path: Path) -> 
 
     assert with_reader > 20 * MIB
     assert log.stat().st_size < 20 * MIB
+
+
+class Counting(Database):
+    """Counts the checkpoints that it tries."""
+
+    checkpoints = 0
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        self.checkpoints += sql.startswith("pragma wal_checkpoint")
+        return super().rows(sql, parameters)
+
+
+def test_while_a_reader_holds_the_log_open_checkpoints_are_tried_now_and_then(path: Path) -> None:
+    with Counting.open(path) as db, closing(outside(path)) as reader:
+        db.rows("create table ballast (body blob)")
+        reader.execute("begin")
+        reader.execute("select count(*) from ballast").fetchall()
+
+        for _ in range(72):
+            with db.transaction():
+                db.rows("insert into ballast values (zeroblob(?))", [MIB])
+        with_reader = db.checkpoints
+        reader.execute("rollback")
+
+    assert with_reader == 4  # after 16, 32, 48 and 64 MiB
 
 
 def fill(db: Database) -> None:

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.audit import state
 from tests.conftest import source_at
 from tests.killable import Death, Killable
 from tests.loopback import Asked, Loopback, Says
@@ -77,30 +77,6 @@ def _consume(killable: Killable, place: Path, **kill: Any) -> Death:
     return killable.run("consume", "-q", "--concurrency", "2", cwd=place, **kill)
 
 
-def _state(place: Path) -> dict[str, list[Any]]:
-    """Everything that must not depend on how often a process died on the way."""
-    connection = sqlite3.connect(place / "histq.db")
-    try:
-        queries = {
-            "integrity": "pragma integrity_check",
-            "prices": "select symbol, timestamp, open, high, low, close, volume, quote_volume,"
-            " trades, taker_buy_volume, taker_buy_quote_volume from historical_prices"
-            " order by symbol, timestamp",
-            "messages": "select * from messages",
-            "letters": "select kind, symbol, start, points, reason, error, raw_data"
-            " from dead_letters order by symbol, start",
-            "spans": 'select symbol, start, "end", state from spans join series'
-            " on series.id = series_id order by symbol, start",
-            "counters": "select symbol, points, first, last from series order by symbol",
-            "recounts": "select symbol, count(*), min(timestamp), max(timestamp)"
-            " from historical_prices group by symbol order by symbol",
-            "revisions": "select * from revisions",
-        }
-        return {name: connection.execute(query).fetchall() for name, query in queries.items()}
-    finally:
-        connection.close()
-
-
 @pytest.fixture
 def undisturbed(killable: Killable, tmp_path: Path) -> tuple[dict[str, list[Any]], int, int]:
     """The end state of runs that nobody kills, and how many statements each of them takes."""
@@ -108,13 +84,12 @@ def undisturbed(killable: Killable, tmp_path: Path) -> tuple[dict[str, list[Any]
     fetched = _fetch(killable, place)
     consumed = _consume(killable, place)
     assert (fetched.status, consumed.status) == (0, 3)  # 3: one candle is a dead letter
-    state = _state(place)
-    assert len(state["prices"]) == 2 * (1_500 - 3) - 1
-    assert [row[:5] for row in state["letters"]] == [
+    found = state(place / "histq.db")
+    assert len(found["prices"]) == 2 * (1_500 - 3) - 1
+    assert [row[:5] for row in found["letters"]] == [
         ("candle", "ETHUSDT", START + 700 * HOUR_MS, 1, "poison")
     ]
-    assert state["counters"] == state["recounts"]
-    return state, fetched.statements, consumed.statements
+    return found, fetched.statements, consumed.statements
 
 
 def _folder(tmp_path: Path, name: str) -> Path:
@@ -139,17 +114,17 @@ def _struck(deaths: list[Death], kinds: tuple[str, ...]) -> set[str]:
 def test_a_killed_fetch_run_again_ends_as_if_undisturbed(
     killable: Killable,
     undisturbed: tuple[dict[str, list[Any]], int, int],
-    tmp_path: Path,
+    in_memory: Path,
 ) -> None:
-    state, writes, _ = undisturbed
+    expected, writes, _ = undisturbed
 
     deaths = []
     for number, kill in enumerate(_kills(FETCH_WRITES, writes)):
-        place = _folder(tmp_path, f"fetch-{number}")
+        place = _folder(in_memory, f"fetch-{number}")
         deaths.append(_fetch(killable, place, **kill))
         assert _fetch(killable, place).status == 0
         _consume(killable, place)
-        assert _state(place) == state, f"{kill}: {deaths[-1].statement}"
+        assert state(place / "histq.db") == expected, f"{kill}: {deaths[-1].statement}"
 
     assert _struck(deaths, FETCH_WRITES) == set(FETCH_WRITES)
     assert sum(death.status == -9 for death in deaths) >= 25
@@ -158,19 +133,19 @@ def test_a_killed_fetch_run_again_ends_as_if_undisturbed(
 def test_a_killed_consume_run_again_ends_as_if_undisturbed(
     killable: Killable,
     undisturbed: tuple[dict[str, list[Any]], int, int],
-    tmp_path: Path,
+    in_memory: Path,
 ) -> None:
-    state, _, writes = undisturbed
-    queued = _folder(tmp_path, "queued")
+    expected, _, writes = undisturbed
+    queued = _folder(in_memory, "queued")
     _fetch(killable, queued)
 
     deaths = []
     for number, kill in enumerate(_kills(CONSUME_WRITES, writes)):
-        place = _folder(tmp_path, f"consume-{number}")
+        place = _folder(in_memory, f"consume-{number}")
         shutil.copy(queued / "histq.db", place / "histq.db")
         deaths.append(_consume(killable, place, **kill))
         _consume(killable, place)
-        assert _state(place) == state, f"{kill}: {deaths[-1].statement}"
+        assert state(place / "histq.db") == expected, f"{kill}: {deaths[-1].statement}"
 
     assert _struck(deaths, CONSUME_WRITES) == set(CONSUME_WRITES)
     assert sum(death.status == -9 for death in deaths) >= 25
@@ -181,7 +156,7 @@ def test_a_sync_killed_after_any_time_ends_as_if_undisturbed(
     undisturbed: tuple[dict[str, list[Any]], int, int],
     tmp_path: Path,
 ) -> None:
-    state, _, _ = undisturbed
+    expected, _, _ = undisturbed
     sync = ("sync", *FETCH[1:], UNTIL)
 
     statuses = []
@@ -190,6 +165,6 @@ def test_a_sync_killed_after_any_time_ends_as_if_undisturbed(
         death = killable.run(*sync, cwd=place, after_s=centiseconds / 100)
         statuses.append(death.status)
         killable.run(*sync, cwd=place)
-        assert _state(place) == state, f"killed after {centiseconds / 100} s"
+        assert state(place / "histq.db") == expected, f"killed after {centiseconds / 100} s"
 
     assert statuses.count(-9) >= 5
