@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench mutants clean
 
 # The main job on generated prices, over real HTTP on loopback: no network, no keys.
 demo: $(VENV)/installed
@@ -20,6 +20,10 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.processes
+
+# Breaks one promise at a time in a copy of the program: the tests must notice every one.
+mutants: $(VENV)/installed-dev
+	$(BIN)/python -m tests.mutants
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

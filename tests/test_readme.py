@@ -50,6 +50,19 @@ def test_the_session_in_the_readme_is_what_happens(
             assert _masked(printed) == _masked(told), command
 
 
+def test_every_test_that_holds_a_promise_is_there() -> None:
+    promises = re.findall(r"\]\((tests/[\w/]+\.py)\) `(\w+)`", README.read_text())
+
+    missing = [
+        name
+        for path, name in promises
+        if f"\ndef {name}(" not in (README.parent / path).read_text()
+    ]
+
+    assert missing == []
+    assert len(promises) >= 20
+
+
 def _shell(file: Path, query: str) -> list[str]:
     """What the sqlite3 shell prints, which not every machine has."""
     connection = sqlite3.connect(file)
