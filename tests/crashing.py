@@ -22,7 +22,7 @@ from histq.pipeline import letters
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.consume import ConsumeJob, consume
 from histq.pipeline.fetch import FetchJob
-from histq.pipeline.planning import SeriesPlan
+from histq.pipeline.planning import Piece, SeriesPlan
 from histq.pipeline.record import Recorder
 from histq.pipeline.runs import RunLog
 from histq.pipeline.targets import select
@@ -163,8 +163,10 @@ def put() -> None:
             state_folder=Path.cwd(),
         )
     )
-    plan = SeriesPlan(target, windows, recorder.spans(target.series), wanted=True)
-    recorder.keep(plan, Answer(windows[0], candles(0, 3)))
+    plan = SeriesPlan(
+        target, [Piece(window) for window in windows], recorder.spans(target.series), wanted=True
+    )
+    recorder.keep(plan, Answer(windows[0], candles(0, 3)), windows[0].end)
     recorder.close()
 
 

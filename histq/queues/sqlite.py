@@ -138,11 +138,10 @@ class SqliteQueue:
         body: bytes = self._db.value("select body from bodies where message_id = ?", (message_id,))
         identity, token, source, symbol, interval, start, end, points, *rest = row
         series, window = Series(source, symbol, interval), Window(start, end)
-        *counts, via, past_queued_at, past_failures, past_deliveries = rest
-        past = None
-        if past_queued_at is not None:
-            past = History(past_queued_at, past_failures, past_deliveries)
-        return Message(identity, token, series, window, points, body, *counts, past, via)
+        failures, deliveries, queued_at, via, *past = rest
+        counts = failures, deliveries, queued_at
+        history = None if past[0] is None else History(*past)
+        return Message(identity, token, series, window, points, body, *counts, history, via)
 
     def _dead_owners(self) -> list[str]:
         """Holders of leases that were processes of this machine and live no more."""

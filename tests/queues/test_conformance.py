@@ -73,7 +73,7 @@ def test_a_leased_message_says_all_that_was_put(queue: Queue, world: World) -> N
 
     assert message.id > 0
     assert message.token
-    assert message[2:] == (ETH, hours(7, 8), 42, put.body, 0, 1, T0, None)
+    assert message[2:] == (ETH, hours(7, 8), 42, put.body, 0, 1, T0, None, None)
 
 
 def test_a_window_that_waits_is_not_queued_twice(queue: Queue) -> None:
