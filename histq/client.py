@@ -93,6 +93,16 @@ class Client:
         found, _ = self._parsed(ask, provider.first_request(ask), provider.first_open, once=once)
         return min(found, default=None)
 
+    def answered_at(self, ask: Ask) -> int:
+        """When the provider answered, by its clock where it tells. Asks once, raises as `ask`."""
+
+        def attempt(get: Get) -> int:
+            reply = get(self._provider.request(ask))
+            self._provider.parse(reply.body, ask)
+            return self._http.said_at(reply)
+
+        return self._http.persist(ask, attempt, once=True)
+
     def find(self, ticker: str, provider: Searchable) -> list[Coin]:
         """The coins with that ticker. Raises as `ask` does."""
         now = self._clock()

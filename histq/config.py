@@ -15,10 +15,10 @@ import platformdirs
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from histq.db import packaged
 from histq.errors import Config, Usage
+from histq.packaged import packaged
 from histq.providers import providers
-from histq.settings import DatabaseSettings, Settings, SourceSettings
+from histq.settings import Settings, SourceSettings
 
 FILE_NAME: Final = "histq.toml"
 ENVIRONMENT_PREFIX: Final = "HISTQ_"
@@ -122,8 +122,8 @@ def _place_database(settings: Settings, origins: Origins, local: Path | None) ->
     if origin in ("environment", "flag") or (origin is None and local is None):
         return
     base = local.parent if origin is None and local is not None else Path(origin or "").parent
-    path = base / settings.database.path
-    object.__setattr__(settings, "database", DatabaseSettings(path=path))
+    placed = settings.database.model_copy(update={"path": base / settings.database.path})
+    object.__setattr__(settings, "database", placed)
 
 
 def _read(path: Path) -> Tree:

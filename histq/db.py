@@ -5,37 +5,28 @@ A write transaction takes the fair write lock, then `begin immediate`. One `Data
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 import sqlite_utils
 from sqlite_utils.utils import sqlite3
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    wait_random_exponential,
-)
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from histq.errors import (
-    Config,
-    DiskFull,
-    HistqError,
-    Locked,
-    Poison,
-    SchemaTooNew,
-    StorageFailed,
-)
+from histq.errors import Config, DiskFull, HistqError, Locked, Poison, SchemaTooNew, StorageFailed
 from histq.locks import FairLock
-from histq.place import beside, missing, refuse_impossible, size, unwritable
+from histq.mounts import MOUNTINFO
+from histq.packaged import packaged
+from histq.place import beside, missing, refuse_impossible, refuse_network, size, unwritable
 
 APPLICATION_ID: Final = 0x68737471  # "hstq" in the file's header: this database is ours
 LOCK_TIMEOUT_S: Final = 60.0
 PAGE_BYTES: Final = 16_384
 # A checkpoint is due when the WAL has grown by this much.
 WAL_BYTES: Final = 16 * 1024 * 1024
+COPIED_PAGES: Final = 1024
+"""How many pages a copy moves between two looks at whether it is still wanted."""
+SQLITE_VERSION: Final[str] = sqlite3.sqlite_version
 
 Parameters = Sequence[object] | Mapping[str, object]
 Row = tuple[Any, ...]
@@ -46,7 +37,7 @@ migrations = sqlite_utils.Migrations("histq")
 @migrations(name="0001_schema")
 def _create(db: sqlite_utils.Database) -> None:
     statement = ""
-    for line in schema().splitlines(keepends=True):
+    for line in packaged("schema.sql").splitlines(keepends=True):
         statement += line
         # Not executescript: it would commit the transaction that it runs in.
         if sqlite3.complete_statement(statement):
@@ -54,39 +45,38 @@ def _create(db: sqlite_utils.Database) -> None:
             statement = ""
 
 
-def schema() -> str:
-    """The text of schema.sql, from inside the package (wheel) or beside it (editable, checkout)."""
-    return packaged("schema.sql")
-
-
-def packaged(name: str) -> str:
-    inside = resources.files("histq") / name
-    if inside.is_file():
-        return inside.read_text()
-    return (Path(__file__).parent.parent / name).read_text()
-
-
 class Database:
     """One connection. Not to be shared by threads."""
 
-    def __init__(self, path: Path, conn: sqlite3.Connection, lock_timeout_s: float) -> None:
+    def __init__(
+        self, path: Path, conn: sqlite3.Connection, lock_timeout_s: float, mountinfo: Path | None
+    ) -> None:
         self.path = path
         self._conn = conn
         self._lock = FairLock(beside(path, "lock"))
         self._lock_timeout_s = lock_timeout_s
+        self._mountinfo = mountinfo
         self._depth = 0
         self._checkpoint_at = WAL_BYTES
 
     @classmethod
     def open(
-        cls, path: Path, *, create: bool = True, lock_timeout_s: float = LOCK_TIMEOUT_S
+        cls,
+        path: Path,
+        *,
+        create: bool = True,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+        mountinfo: Path | None = MOUNTINFO,
     ) -> Self:
         """The database at `path`, its schema up to date; made when absent and `create`.
 
-        Raises DatabaseMissing, Config (a directory, a foreign file, a folder we may not write to),
-        SchemaTooNew, Locked.
+        `mountinfo` says what is mounted where; None allows network file systems. Raises
+        DatabaseMissing, Config (a directory, a foreign file, a folder we may not write to, another
+        host's disk), SchemaTooNew, Locked.
         """
         refuse_impossible(path, create)
+        if mountinfo is not None:
+            refuse_network(path, mountinfo)
         _refuse_foreign(path)
         with _translated(f"opening {path}"):
             mode = "rwc" if create else "rw"
@@ -96,7 +86,7 @@ class Database:
                 timeout=min(5, lock_timeout_s),
                 isolation_level=None,
             )
-        database = cls(path, conn, lock_timeout_s)
+        database = cls(path, conn, lock_timeout_s, mountinfo)
         try:
             database._prepare(create)
         except BaseException:
@@ -112,7 +102,7 @@ class Database:
         path = self.path.parent / url.removeprefix("sqlite:").removeprefix("//").removeprefix("/")
         if not url or path == self.path:
             return self
-        return Database.open(path, lock_timeout_s=self._lock_timeout_s)
+        return Database.open(path, lock_timeout_s=self._lock_timeout_s, mountinfo=self._mountinfo)
 
     def _prepare(self, create: bool) -> None:
         with _translated(f"opening {self.path}"):
@@ -122,7 +112,7 @@ class Database:
                 self.rows(f"pragma page_size = {PAGE_BYTES}")
             if self.value("pragma journal_mode") != "wal":
                 # Six processes that switch a new file at once lock each other out, time-out or not.
-                with self._exclusively():
+                with self.exclusively():
                     self.rows("pragma journal_mode = wal")
             # Only under the write lock, by `_checkpoint`: two checkpointers at once can corrupt a
             # file in SQLite before 3.51.3, https://www.sqlite.org/wal.html#walresetbug
@@ -160,7 +150,7 @@ class Database:
             finally:
                 self._depth -= 1
             return
-        with self._exclusively():
+        with self.exclusively():
             self._begin()
             self._depth = 1
             try:
@@ -174,6 +164,33 @@ class Database:
             finally:
                 self._depth = 0
             self._checkpoint()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Reads inside see one moment, while others write on. Nothing may be written inside."""
+        self.rows("begin")
+        try:
+            self.rows("select count(*) from sqlite_master")  # the moment is that of the first read
+            yield
+        finally:
+            if self._conn.in_transaction:
+                self._conn.execute("rollback")
+
+    def copy_to(self, file: Path, tell: Callable[[int, int], None]) -> None:
+        """Copies all that a snapshot sees into an empty file, which may be lost in a power cut.
+
+        `tell` gets the pages done and all of them, and ends the copy by raising.
+        """
+        with (
+            _translated(f"copying {self.path} to {file}"),
+            contextlib.closing(sqlite3.connect(file, isolation_level=None)) as copy,
+        ):
+            copy.execute("pragma synchronous = off")
+            self._conn.backup(
+                copy, pages=COPIED_PAGES, progress=lambda _, left, all_: tell(all_ - left, all_)
+            )
+            # Without a WAL of its own it is one file, and stays as it is while it is read.
+            copy.execute("pragma journal_mode = delete")
 
     def _begin(self) -> None:
         # Others of ours wait for the fair lock; this waits for a program that knows nothing of it.
@@ -190,10 +207,6 @@ class Database:
         """Every row, fetched: an unread RETURNING keeps other writers out."""
         with _translated(f"using {self.path}"):
             return self._conn.execute(sql, parameters).fetchall()
-
-    def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
-        found = self.rows(sql, parameters)
-        return found[0] if found else None
 
     def value(self, sql: str, parameters: Parameters = ()) -> Any:
         """The first column of the first row, or None."""
@@ -217,7 +230,7 @@ class Database:
 
     def maintain(self) -> None:
         """Folds the write-ahead log into the database, and renews what the planner knows of it."""
-        with self._exclusively():
+        with self.exclusively():
             self.rows("pragma wal_checkpoint(truncate)")
             # Before 3.46 a look at a big table has no end of its own.
             self.rows("pragma analysis_limit = 400")
@@ -244,7 +257,8 @@ class Database:
         self.close()
 
     @contextlib.contextmanager
-    def _exclusively(self) -> Iterator[None]:
+    def exclusively(self) -> Iterator[None]:
+        """Keeps the writers of every histq out. Raises Locked."""
         try:
             got = self._lock.acquire(self._lock_timeout_s)
         except OSError as error:
@@ -321,7 +335,10 @@ def _sorted(error: sqlite3.Error, doing: str) -> HistqError:
     if code == sqlite3.SQLITE_FULL:
         return DiskFull(f"{doing}: the disk is full; free some room and run the command again")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return Config(f"{doing}: {error}; it is no SQLite database, or a damaged one")
+        return Config(
+            f"{doing}: {error}; it is no SQLite database, or a damaged one: histq db backup --help"
+            " says how to restore"
+        )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return Config(f"{doing}: {error}; choose a file in a folder you may write to with --db")
     if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError):

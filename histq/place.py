@@ -1,11 +1,17 @@
 """The place of a database: whether one can be there, and the files that lie beside it."""
 
 import contextlib
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-from histq.errors import Config, DatabaseMissing
+from histq.errors import Config, DatabaseMissing, DiskFull
 from histq.locks import NamedLocks
+from histq.mounts import mount
+
+MIB: Final = 1024 * 1024
 
 
 def refuse_impossible(path: Path, create: bool) -> None:
@@ -23,6 +29,44 @@ def refuse_impossible(path: Path, create: bool) -> None:
         raise Config(f"cannot read {path}: {error.strerror}") from error
     if not create:
         raise missing(path)
+
+
+def refuse_network(path: Path, mountinfo: Path) -> None:
+    """Raises Config where the database would be on another host's disk."""
+    try:
+        found = mount(path, mountinfo)
+    except (OSError, RuntimeError) as error:  # a link that leads in a circle
+        raise Config(f"cannot read {path}: {error}") from error
+    if found is not None and found.network:
+        raise Config(
+            f"{path} is on a network file system ({found.kind} at {found.point}), where SQLite's"
+            " locks and shared memory do not hold and databases break; choose a local disk with"
+            " --db, or set database.allow_network where one process of one host uses it"
+        )
+
+
+def refuse_full(path: Path, least_bytes: int, spoken_for_bytes: int = 0) -> None:
+    """Raises DiskFull where less than `least_bytes`, or twice the WAL, would be left of the disk
+    once what is spoken for is written; 0 never does.
+
+    Moving the WAL into the database may take as much again as it holds, and what is queued has to
+    go somewhere: a disk that is full to the brim cannot even be drained.
+    """
+    if not least_bytes:
+        return
+    least_bytes = max(least_bytes, 2 * size(beside(path, "wal"))) + spoken_for_bytes
+    free = free_bytes(path)
+    if free < least_bytes:
+        raise DiskFull(
+            f"{path}: {free / MIB:,.1f} MiB of the disk are free, and storing what is queued may"
+            f" take {least_bytes / MIB:,.1f} MiB; run histq consume, free some room and run the"
+            " command again (database.min_free_bytes)"
+        )
+
+
+def free_bytes(path: Path) -> int:
+    """What the disk under the database has left for us."""
+    return shutil.disk_usage(path.parent).free
 
 
 def missing(path: Path) -> DatabaseMissing:
@@ -64,3 +108,20 @@ def size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def part_of(file: Path, path: Path) -> bool:
+    """Whether `file` is the database at `path`, by any name, or one of the files beside it."""
+    parts = (path, *(beside(path, suffix) for suffix in ("wal", "shm", "lock", "fetch")))
+    if file.resolve() in [part.resolve() for part in parts]:
+        return True
+    return file.exists() and any(part.exists() and file.samefile(part) for part in parts)
+
+
+def to_disk(path: Path) -> None:
+    """Waits until the file, or the names in the folder, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -16,8 +16,13 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
+
+
 class DatabaseSettings(_Table):
     path: Path = Path("histq.db")
+    allow_network: bool = False
+    min_free_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
 
 
 class QueueSettings(_Table):
@@ -54,6 +59,15 @@ class DaemonSettings(_Table):
     recheck_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
     maintain: str = "17 * * * *"
     deadline_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
+
+
+class RetentionSettings(_Table):
+    """Days that each is kept for; 0 keeps it for ever."""
+
+    stats_days: _Days = 90.0
+    runs_days: _Days = 365.0
+    letters_days: _Days = 0.0
+    revisions_days: _Days = 0.0
 
 
 class SourceSettings(_Table):
@@ -134,6 +148,7 @@ class Settings(_Table):
     consume: ConsumeSettings = ConsumeSettings()
     gaps: GapSettings = GapSettings()
     daemon: DaemonSettings = DaemonSettings()
+    retention: RetentionSettings = RetentionSettings()
     sources: dict[str, SourceSettings]
     tokens: list[TokenSettings] = Field(default_factory=_default_tokens)
 

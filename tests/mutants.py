@@ -311,8 +311,8 @@ MUTANTS: Final = (
     mutant(
         "a rollback after the rollback",
         "histq/db.py",
-        "if self._conn.in_transaction:",
-        "if True:",
+        "rollback would be an error.\n                if self._conn.in_transaction:",
+        "rollback would be an error.\n                if True:",
         "tests/test_db.py",
         "tests/test_disk.py",
     ),
@@ -340,8 +340,8 @@ MUTANTS: Final = (
     mutant(
         "a dropped letter leaves a hole that nobody knows",
         "histq/pipeline/letters.py",
-        "backends.store.record(letter.series, [lost])",
-        "backends.store.record(letter.series, [])",
+        "backends.store.record(series, news)",
+        "backends.store.record(series, [])",
         "tests/pipeline/test_consume.py",
     ),
 )

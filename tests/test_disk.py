@@ -22,6 +22,7 @@ from tests.pipeline import BTC, ETH, START, candle, configured, draft, run
 
 MIB = 1024 * 1024
 SLOTS = 700
+TO_THE_BRIM = {"HISTQ_DATABASE__MIN_FREE_BYTES": "0"}
 
 
 class SmallDisk:
@@ -81,7 +82,7 @@ def test_a_disk_that_is_full_stops_fetch_and_consume_and_both_go_on_when_there_i
 ) -> None:
     disk = small_disk(3 * MIB)
     with Loopback(klines) as server:
-        settings = source_at("binance", server.url)
+        settings = {**source_at("binance", server.url), **TO_THE_BRIM}
         everywhere = {**settings, "HISTQ_DB": str(disk.folder / "histq.db")}
         histq("init", **everywhere)
         disk.fill(but=96 * 1024)
@@ -239,7 +240,7 @@ def test_a_disk_that_only_reads_is_a_matter_of_settings(
     command: tuple[str, ...], small_disk: Callable[[int], SmallDisk], histq: Histq
 ) -> None:
     disk = small_disk(8 * MIB)
-    where = {"HISTQ_DB": str(disk.folder / "histq.db")}
+    where = {**TO_THE_BRIM, "HISTQ_DB": str(disk.folder / "histq.db")}
     with configured(disk.folder).open(create=True) as backends:
         backends.queue.put(pages(1))
     disk.read_only(True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from histq.db import packaged, schema
+from histq.packaged import packaged
 from tests.conftest import Histq
 
 ROOT = Path(__file__).parent.parent
@@ -96,7 +96,7 @@ print(histq.__file__)
 
 def test_the_checkout_finds_its_texts_one_folder_up() -> None:
     assert not (ROOT / "histq" / "schema.sql").exists()
-    assert schema() == (ROOT / "schema.sql").read_text()
+    assert packaged("schema.sql") == (ROOT / "schema.sql").read_text()
     assert packaged("config.example.toml") == (ROOT / "config.example.toml").read_text()
 
 

@@ -15,10 +15,13 @@ MOST_LINES = 350
 # Lowest first. What stands on one floor does not import its neighbours.
 FLOORS = (
     ("errors",),
-    ("locks", "host", "stop", "model"),
-    ("place", "ledger", "page"),
+    ("locks", "host", "stop", "model", "mounts", "packaged"),
+    ("place", "ledger", "page", "findings"),
     ("db",),
-    ("providers", "queues", "stores", "plan", "gaps", "importing", "export", "compare"),
+    (
+        *("providers", "queues", "stores", "plan", "gaps", "importing", "export", "compare"),
+        "health",
+    ),
     ("settings", "budget", "chart", "parquet"),
     ("config",),
     ("http",),

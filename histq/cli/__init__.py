@@ -11,7 +11,9 @@ from histq.cli import (
     collect,
     compare,
     daemon,
+    db,
     demo,
+    doctor,
     exchange,
     importing,
     inspect,
@@ -45,6 +47,8 @@ repair.add_to(app)
 exchange.add_to(app)
 importing.add_to(app)
 prepare.add_to(app)
+db.add_to(app)
+doctor.add_to(app)
 demo.add_to(app)
 
 

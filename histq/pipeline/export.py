@@ -22,6 +22,7 @@ from histq.export import (
     resample,
 )
 from histq.model import Candle, Interval, Series, Window
+from histq.place import to_disk
 from histq.stop import Stop
 from histq.stores import Store
 
@@ -155,16 +156,7 @@ def _beside(file: Path) -> Iterator[BinaryIO]:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(file.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Puts the new name on disk too, not only the bytes."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    to_disk(file.parent)  # the new name too, not only the bytes
 
 
 @contextlib.contextmanager

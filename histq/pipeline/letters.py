@@ -2,7 +2,10 @@
 
 import base64
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from histq.errors import Misshapen, Poison
@@ -131,6 +134,11 @@ def _requeue(backends: Backends, letter: DeadLetter, body: bytes) -> bool:
     else:
         points = len(flat) // WIDTH
         spans = _queued(letter, flat)
+    if letter.kind is Kind.PAGE:
+        # What was between its candles is nobody's any more, and asked for again.
+        before = backends.store.spans(letter.series)
+        dead = _known_as(letter, before, (State.DEAD,))
+        spans = [*(Span(*window, State.WANTED) for window in dead), *spans]
     past = History(letter.queued_at, letter.failures, letter.deliveries)
     draft = Draft(letter.series, letter.window, points, body, Priority.HIGH, past=past)
     with backends.transaction():
@@ -155,8 +163,33 @@ def drop(backends: Backends, letters: Sequence[DeadLetter]) -> int:
     with backends.transaction():
         # The ledger first: a letter whose hole is known already is dropped again.
         with backends.store.transaction():
-            for letter in letters:
-                why = f"dead letter dropped: {letter.error}"
-                lost = Span(*letter.window, State.FAILED, reason=why)
-                backends.store.record(letter.series, [lost])
+            for series, dropped in groupby(sorted(letters, key=_series), key=_series):
+                before = backends.store.spans(series)
+                for letter in dropped:
+                    # Not what has been stored since. Queued: a process that died between two files
+                    # may have left it so, and then no message holds it.
+                    lost = _known_as(letter, before, (State.DEAD, State.QUEUED))
+                    why = f"dead letter dropped: {letter.error}"
+                    news = [Span(*window, State.FAILED, reason=why) for window in lost]
+                    backends.store.record(series, news)
         return backends.queue.drop([letter.id for letter in letters])
+
+
+def _known_as(letter: DeadLetter, before: Sequence[Span], states: Sequence[State]) -> list[Window]:
+    """The stretches of the letter's window that the ledger knows so.
+
+    A candle's own time may be nonsense: a span there would be the end of the ledger.
+    """
+    start, end = letter.window
+    found = []
+    for i in range(max(0, bisect_right(before, start, key=_start) - 1), len(before)):
+        span = before[i]
+        if span.start >= end:
+            break
+        if span.end > start and span.state in states:
+            found.append(Window(max(start, span.start), min(end, span.end)))
+    return found
+
+
+_series = attrgetter("series")
+_start = attrgetter("start")

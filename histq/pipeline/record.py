@@ -13,9 +13,10 @@ from histq.model import WIDTH, Draft, Series, Span, State, Window
 from histq.page import Flat, flatten, pack, timestamps
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.letters import body_letter
-from histq.pipeline.planning import SeriesPlan, confirm_after_ms
+from histq.pipeline.planning import BYTES_A_POINT, SeriesPlan, confirm_after_ms
 from histq.pipeline.runs import RunLog
 from histq.pipeline.targets import Target
+from histq.place import refuse_full
 from histq.plan import Wish
 from histq.stop import Stop
 
@@ -92,7 +93,7 @@ class Recorder:
         """Queues the page and says so in the ledger; what is new in the queue.
 
         What was asked for past the answer's window is not closed yet. Raises QueueFull, unless the
-        job is patient.
+        job is patient, and DiskFull before the disk is.
         """
         series, window = plan.target.series, answer.window
         flat = flatten(answer.candles)
@@ -174,6 +175,11 @@ class Recorder:
                 )
             self._job.watcher.waiting(f"the queue is full ({waiting:,} points)")
             self._job.stop.sleep(FULL_QUEUE_POLL_S)
+        if database := self._open().store.database:
+            # Whatever is queued must still fit into the table: a queue that cannot be drained
+            # would be no better than a full disk.
+            least_bytes = self._job.opener.settings.database.min_free_bytes
+            refuse_full(database.path, least_bytes, (waiting + points) * BYTES_A_POINT)
 
 
 def _drafts(target: Target, answer: Answer, flat: Flat) -> list[Draft]:

@@ -28,14 +28,15 @@ A back end is told its `owner`, `max_retries`, a `clock` (ms), a `fraction` for 
 `is_dead`; it asks for nothing else of its surroundings. One instance a thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from histq.db import Database
 from histq.errors import Config
+from histq.findings import Finding
 from histq.model import DeadLetter, Depth, Draft, Message, Reason, Series, Window
 
 ALONE_AFTER: Final = 3
@@ -67,6 +68,22 @@ class DeadCount(msgspec.Struct, frozen=True):
     error: str
 
 
+class Holder(msgspec.Struct, frozen=True):
+    """A process that holds leases; `dead` where it is known to live no more."""
+
+    owner: str
+    messages: int
+    dead: bool
+
+
+class Held(NamedTuple):
+    """A window of which the queue holds the candles: in a message, or in a dead letter."""
+
+    series: Series
+    window: Window
+    dead: bool
+
+
 class Queue(Protocol):
     """Durable, at least once, fenced. What a method has done is on disk when it returns."""
 
@@ -85,6 +102,7 @@ class Queue(Protocol):
 
         A new message has no failures and no deliveries, whatever its `past` says, and is queued
         now. All drafts or none are in the queue when this returns or raises.
+        Raises DiskFull while there is still room to drain what is queued.
         """
 
     def lease(self, limit: int, points: int, lease_s: float) -> list[Message]:
@@ -132,6 +150,12 @@ class Queue(Protocol):
     ) -> list[DeadLetter]:
         """Newest first; only those of `ids` when given. Ids that are none are left out."""
 
+    def letters_before(self, failed_before: int, limit: int) -> list[DeadLetter]:
+        """The oldest of those that failed before then."""
+
+    def count_before(self, failed_before: int) -> int:
+        """How many dead letters failed before then."""
+
     def dead_by_error(self) -> list[DeadCount]:
         """Dead letters by series and reason, the most numerous first."""
 
@@ -153,17 +177,33 @@ class Queue(Protocol):
     def next_due_at(self) -> int | None:
         """When the next delayed or leased message comes back, ms. None when none waits."""
 
+    def holders(self) -> list[Holder]:
+        """Who holds leases that have not run out."""
+
+    def held(self) -> Iterator[Held]:
+        """Every message, leased or not, and every dead letter, without what is in them."""
+
+    def audit(self) -> Iterator[Finding]:
+        """What does not add up in it; nothing is changed. One moment of it, inside a snapshot."""
+
     def close(self) -> None:
         """Releases what the back end holds open. What is leased stays leased."""
 
 
-def open_queue(url: str, database: Database, *, owner: str, max_retries: int) -> Queue:
+def open_queue(
+    url: str, database: Database, *, owner: str, max_retries: int, min_free_bytes: int
+) -> Queue:
     """The queue at `url`; an empty one names the database itself. Raises as opening does."""
     scheme = url.partition(":")[0] or "sqlite"
     match scheme:
         case "sqlite":
             from histq.queues.sqlite import SqliteQueue
 
-            return SqliteQueue(database.at(url), owner=owner, max_retries=max_retries)
+            return SqliteQueue(
+                database.at(url),
+                owner=owner,
+                max_retries=max_retries,
+                min_free_bytes=min_free_bytes,
+            )
         case _:
             raise Config(f"queue.url: no queue back end {scheme!r}; known: sqlite")

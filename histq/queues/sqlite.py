@@ -8,6 +8,7 @@ from typing import Final
 
 from histq.db import Database, Row
 from histq.errors import LeaseLost
+from histq.findings import Finding
 from histq.host import Clock, is_dead, wall_clock
 from histq.model import (
     DeadLetter,
@@ -22,7 +23,8 @@ from histq.model import (
     Window,
 )
 from histq.page import as_json
-from histq.queues import ALONE_AFTER, DeadCount, backoff_s
+from histq.place import refuse_full
+from histq.queues import ALONE_AFTER, DeadCount, Held, Holder, backoff_s, sqlite_audit
 
 NO_PAST: Final = (None, None, None)
 
@@ -40,7 +42,10 @@ _LETTER = (
 
 
 class SqliteQueue:
-    """`owner` names this process. Tests replace `clock`, `fraction` (0 to 1) and `dead`."""
+    """`owner` names this process. Tests replace `clock`, `fraction` (0 to 1) and `dead`.
+
+    `put` leaves `min_free_bytes` of the disk free; 0 fills it.
+    """
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class SqliteQueue:
         *,
         owner: str,
         max_retries: int = 3,
+        min_free_bytes: int = 0,
         clock: Clock = wall_clock,
         fraction: Callable[[], float] = random.random,
         dead: Callable[[str], bool] = is_dead,
@@ -55,6 +61,7 @@ class SqliteQueue:
         self._db = database
         self._owner = owner
         self._max_retries = max_retries
+        self._min_free_bytes = min_free_bytes
         self._clock = clock
         self._fraction = fraction
         self._dead = dead
@@ -68,6 +75,7 @@ class SqliteQueue:
         return self._db.transaction()
 
     def put(self, drafts: Sequence[Draft]) -> int:
+        refuse_full(self._db.path, self._min_free_bytes)
         now = self._clock()
         with self._db.transaction():
             return sum(self._put(draft, now) for draft in drafts)
@@ -246,6 +254,18 @@ class SqliteQueue:
         )
         return [_letter(row) for row in found]
 
+    def letters_before(self, failed_before: int, limit: int) -> list[DeadLetter]:
+        found = self._db.rows(
+            f"select id, {_LETTER} from dead_letters where failed_at < ?"
+            " order by failed_at, id limit ?",
+            (failed_before, limit),
+        )
+        return [_letter(row) for row in found]
+
+    def count_before(self, failed_before: int) -> int:
+        sql = "select count(*) from dead_letters where failed_at < ?"
+        return int(self._db.value(sql, (failed_before,)))
+
     def dead_by_error(self) -> list[DeadCount]:
         # A bare column beside max() is taken from the row that has the maximum:
         # https://www.sqlite.org/lang_select.html#bareagg
@@ -291,6 +311,23 @@ class SqliteQueue:
         sql = "select min(available_at) from messages where priority = ? and available_at > ?"
         found = [self._db.value(sql, (priority, now)) for priority in Priority]
         return min((at for at in found if at is not None), default=None)
+
+    def holders(self) -> list[Holder]:
+        found = self._db.rows(
+            "select owner, count(*) from messages where token is not null and available_at > ?"
+            " group by owner order by owner",
+            (self._clock(),),
+        )
+        return [
+            Holder(owner, messages, owner != self._owner and self._dead(owner))
+            for owner, messages in found
+        ]
+
+    def held(self) -> Iterator[Held]:
+        return sqlite_audit.held(self._db)
+
+    def audit(self) -> Iterator[Finding]:
+        return sqlite_audit.audit(self._db, self.depth())
 
     def close(self) -> None:
         self._db.close()

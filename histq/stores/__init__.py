@@ -5,7 +5,7 @@ stays; what the second one said differently is recorded; counters always equal a
 one series never overlap.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -14,6 +14,7 @@ import msgspec
 
 from histq.db import Database
 from histq.errors import Config
+from histq.findings import Finding
 from histq.model import Bar, Candle, Series, Span, Window
 from histq.page import Flat, Number
 
@@ -101,6 +102,18 @@ class Applied(NamedTuple):
     left_out: list[tuple[int, str]]  # and why
 
 
+class History(StrEnum):
+    """What a store remembers of the past, and may forget."""
+
+    STATS = "stats"
+    RUNS = "runs"
+    REVISIONS = "revisions"
+
+
+Remembered = Mapping[str, object]
+"""One row of it, by column."""
+
+
 class Store(Protocol):
     @property
     def database(self) -> Database | None:
@@ -171,6 +184,28 @@ class Store(Protocol):
 
     def last_run(self, command: str) -> int | None:
         """When that command last began, ms; None where it never did."""
+
+    def count_before(self, before: Mapping[History, int]) -> dict[History, int]:
+        """How many rows of each kind may go that are from before then, if all of them go."""
+
+    def forget(
+        self,
+        kind: History,
+        before: int,
+        limit: int,
+        keep: Callable[[Sequence[Remembered]], None],
+    ) -> int:
+        """Deletes about `limit` of them, the oldest, once `keep` has got them; how many.
+
+        What is not settled yet stays, however old: a run that may still run or whose statistics
+        are kept, a revision that waits. Joins an open transaction.
+        """
+
+    def audit(self, tell: Callable[[int, int], None]) -> Iterator[Finding]:
+        """What does not add up in it; nothing is changed. One moment of it, inside a snapshot.
+
+        `tell` gets the candles looked at so far, and how many there should be.
+        """
 
     def close(self) -> None:
         """Releases what the back end holds open."""

@@ -1,17 +1,30 @@
 """The store in a SQLite file: bulk `insert or ignore`, counters and ledger in one transaction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from itertools import starmap
 from typing import Final
 
 from histq.db import Database
-from histq.host import Clock, wall_clock
+from histq.findings import Finding
+from histq.host import Clock, is_dead, wall_clock
 from histq.ledger import ACCEPTED, overlay
 from histq.model import FIELDS, WIDTH, Bar, Candle, Interval, Series, Span, State, Window
 from histq.page import Flat, flatten, timestamps
-from histq.stores import Applied, Batch, Revision, Run, SeriesStats, Throughput, Written
+from histq.stores import (
+    Applied,
+    Batch,
+    History,
+    Remembered,
+    Revision,
+    Run,
+    SeriesStats,
+    Throughput,
+    Written,
+)
+from histq.stores.sqlite_audit import audit
+from histq.stores.sqlite_history import SqliteHistory
 from histq.stores.sqlite_revisions import SqliteRevisions
 
 ROWS_A_STATEMENT: Final = 100
@@ -24,12 +37,19 @@ _SPAN = 'start, "end", state, seen, asked_at, reason, via'
 
 
 class SqliteStore:
-    """`clock` dates what is written; tests replace it."""
+    """`clock` dates what is written; tests replace it, and `dead`."""
 
-    def __init__(self, database: Database, *, clock: Clock = wall_clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock = wall_clock,
+        dead: Callable[[str], bool] = is_dead,
+    ) -> None:
         self._db = database
         self._clock = clock
         self._revisions = SqliteRevisions(database, clock)
+        self._history = SqliteHistory(database, dead)
 
     @property
     def database(self) -> Database:
@@ -125,7 +145,7 @@ class SqliteStore:
     def _bar(self, series_id: int | None, window: Window) -> Bar | None:
         within = "from prices where series_id = :id and timestamp >= :start and timestamp < :end"
         # What the ends say, by key: as aggregates they would cost as much as the extremes.
-        row = self._db.row(
+        (row,) = self._db.rows(
             f"select count(*),"
             f" (select min(timestamp) {within}), (select max(timestamp) {within}),"
             f" (select coalesce(open, close) {within} order by timestamp limit 1),"
@@ -133,7 +153,7 @@ class SqliteStore:
             f" (select close {within} order by timestamp desc limit 1) {within}",
             {"id": series_id, "start": window.start, "end": window.end},
         )
-        return Bar(*window, *row) if row and row[0] else None
+        return Bar(*window, *row) if row[0] else None
 
     def series(self) -> list[Series]:
         found = self._db.rows(
@@ -283,6 +303,22 @@ class SqliteStore:
             "select max(started_at) from runs where command = ?", (command,)
         )
         return found
+
+    def count_before(self, before: Mapping[History, int]) -> dict[History, int]:
+        return self._history.count(before)
+
+    def forget(
+        self,
+        kind: History,
+        before: int,
+        limit: int,
+        keep: Callable[[Sequence[Remembered]], None],
+    ) -> int:
+        with self._db.transaction():
+            return self._history.forget(kind, before, limit, keep)
+
+    def audit(self, tell: Callable[[int, int], None]) -> Iterator[Finding]:
+        return audit(self._db, tell)
 
     def close(self) -> None:
         self._db.close()

@@ -53,9 +53,12 @@ def configured(
     shutdown_seconds: float = 30,
     **queue: object,
 ) -> Opener:
-    """How a process opens the database of the folder, with these settings of [queue]."""
+    """How a process opens the database of the folder, with these settings of [queue].
+
+    A disk may be as full as it likes.
+    """
     flags = {
-        "database": {"path": str(folder / "histq.db")},
+        "database": {"path": str(folder / "histq.db"), "min_free_bytes": 0},
         "consume": {"shutdown_seconds": shutdown_seconds},
         "queue": queue,
     }
