@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint bench mutants clean
+.PHONY: demo test lint bench kills soak mutants clean
 
 # The main job on generated prices, over real HTTP on loopback: no network, no keys.
 demo: $(VENV)/installed
@@ -17,9 +17,22 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed-dev
+bench: $(VENV)/installed-bench
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.rivals
+	$(BIN)/python -m bench.leases
+	$(BIN)/python -m bench.contention
 	$(BIN)/python -m bench.processes
+	$(BIN)/python -m bench.history
+	$(BIN)/python -m bench.archive
+
+# Two hundred processes die at random moments; then every candle is counted.
+kills: $(VENV)/installed
+	$(BIN)/python -m bench.kills
+
+# The daemon for an hour under faults and death.
+soak: $(VENV)/installed-dev
+	$(BIN)/python -m bench.soak
 
 # Breaks one promise at a time in a copy of the program: the tests must notice every one.
 mutants: $(VENV)/installed-dev
@@ -34,6 +47,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-bench: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[bench]'
 	touch $@ $(VENV)/installed
 
 clean:

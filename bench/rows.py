@@ -17,14 +17,14 @@ def series(number: int) -> tuple[str, str, str]:
     return "bench", f"COIN{number:02}USDT", "1h"
 
 
-def pages() -> list[tuple[int, Flat]]:
-    """(series, flat page), series by series."""
+def pages(size: int = PAGE) -> list[tuple[int, Flat]]:
+    """(series, flat page of `size` rows), series by series."""
     dice = random.Random(1)
     slots = POINTS // SERIES
     return [
-        (number, _page(dice, first, min(first + PAGE, slots)))
+        (number, _page(dice, first, min(first + size, slots)))
         for number in range(SERIES)
-        for first in range(0, slots, PAGE)
+        for first in range(0, slots, size)
     ]
 
 
