@@ -120,7 +120,7 @@ class Database:
             self.rows(f"pragma journal_size_limit = {WAL_BYTES // 4}")
             self.rows("pragma synchronous = full")
             self.rows("pragma foreign_keys = off")
-            self.rows("pragma cache_size = -65536")
+            self.rows("pragma cache_size = -16384")
         self._migrate()
 
     def _migrate(self) -> None:

@@ -1,6 +1,7 @@
 """What a person reads of the ledger: shares, months, holes, plans. Values in, renderables out."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -9,7 +10,9 @@ from histq.budget.credits import Balance
 from histq.cli.render import age, count, size, table
 from histq.gaps import Coverage, Gap
 from histq.model import iso
-from histq.pipeline.pricing import DryRun, PlannedSource
+
+if TYPE_CHECKING:
+    from histq.pipeline.pricing import DryRun, PlannedSource
 
 MONTH_WIDTH = 31
 
@@ -103,7 +106,7 @@ def gaps(found: Sequence[Gap], explained: int) -> RenderableType:
     return Group(*parts)
 
 
-def _credits(source: PlannedSource, balance: Balance) -> Text:
+def _credits(source: "PlannedSource", balance: Balance) -> Text:
     said = f"{balance} are spent, {count(balance.left)} are left until {iso(balance.ends_at)}"
     if source.requests <= balance.left:
         return Text(f"{source.source}: {said}", style="dim")
@@ -111,7 +114,7 @@ def _credits(source: PlannedSource, balance: Balance) -> Text:
     return Text(f"{source.source}: the plan does not fit: {said}, see {setting}", style="red")
 
 
-def planned(plan: DryRun) -> RenderableType:
+def planned(plan: "DryRun") -> RenderableType:
     """What a fetch would ask for, by series, and what it costs, by source."""
     right = ("requests", "points", "held")
     made = table("series", "from", "to", *right, right=right)
