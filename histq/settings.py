@@ -58,6 +58,10 @@ class DaemonSettings(_Table):
     recheck: str = "37 3 * * *"
     recheck_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
     maintain: str = "17 * * * *"
+    prune: str = "47 4 * * *"
+    backup: str = ""
+    backup_folder: str = ""
+    backup_keep: _Count = 7
     deadline_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
 
 

@@ -140,6 +140,7 @@ def settings(server: Loopback, environ: dict[str, str]) -> dict[str, str]:
         "HISTQ_DAEMON__REPAIR": "5s",
         "HISTQ_DAEMON__RECHECK": "",
         "HISTQ_DAEMON__MAINTAIN": "7s",
+        "HISTQ_DAEMON__PRUNE": "11s",
         "HISTQ_GAPS__CONFIRM_AFTER_S": "1",
     }
 

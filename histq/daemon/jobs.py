@@ -15,8 +15,10 @@ from histq.host import Clock, wall_clock
 from histq.locks import NamedLocks
 from histq.model import DAY_MS
 from histq.pipeline.backends import Opener
+from histq.pipeline.backup import Place, backup
 from histq.pipeline.fetch import FetchJob, fetch
 from histq.pipeline.ledgers import ledgers, to_repair
+from histq.pipeline.prune import cutoffs, prune
 from histq.pipeline.reports import FetchReport
 from histq.pipeline.runs import RunLog
 from histq.pipeline.targets import Selection, enabled, lacks_key, select
@@ -69,6 +71,8 @@ def scheduled(around: Surroundings) -> list[Scheduled]:
         ("repair", settings.repair, _repair),
         ("recheck", settings.recheck, _recheck),
         ("maintain", settings.maintain, _maintain),
+        ("prune", settings.prune, _prune),
+        ("backup", settings.backup, _backup),
     )
     found += [
         Scheduled(_job(around, name, partial(run, around)), schedule)
@@ -158,3 +162,22 @@ def _maintain(around: Surroundings, runs: RunLog, stop: Stop) -> Outcome:
     with around.opener.open(create=True) as backends:
         backends.database.maintain()
     return Outcome(0, "folded the log into the database")
+
+
+def _prune(around: Surroundings, runs: RunLog, stop: Stop) -> Outcome:
+    before = cutoffs(around.settings.retention, around.clock())
+    with around.opener.open(create=True) as backends:
+        report = prune(backends, before, None, runs, stop)
+    rows = ", ".join(f"{part.rows} {part.kind}" for part in report.pruned)
+    return Outcome(0, f"deleted {rows}" if rows else "nothing is ever deleted")
+
+
+def _backup(around: Surroundings, runs: RunLog, stop: Stop) -> Outcome:
+    folder, keep = around.settings.daemon.backup_folder, around.settings.daemon.backup_keep
+    place = Place(Path(folder) if folder else None, keep)
+    report = backup(around.opener, place, around.clock(), stop, _untold)
+    return Outcome(0, f"copied to {', '.join(copy.file for copy in report.copies)}")
+
+
+def _untold(doing: str, done: int, of: int | None) -> None:
+    """Nobody looks on."""

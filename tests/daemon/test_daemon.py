@@ -25,6 +25,7 @@ QUICK = {
     "HISTQ_DAEMON__REPAIR": "",
     "HISTQ_DAEMON__RECHECK": "",
     "HISTQ_DAEMON__MAINTAIN": "",
+    "HISTQ_DAEMON__PRUNE": "",
     "HISTQ_SOURCES__COINGECKO__ENABLED": "false",
     "HISTQ_TOKENS": '[{"base": "BTC"}]',
 }
@@ -205,7 +206,9 @@ def test_systemd_hears_that_it_is_ready_alive_and_stopping(
 
 
 def test_once_runs_every_job_and_exits(histq: Histq, place: Path, settings: dict[str, str]) -> None:
-    settings |= {"HISTQ_DAEMON__REPAIR": "1h", "HISTQ_DAEMON__MAINTAIN": "1h"}
+    jobs = ("REPAIR", "RECHECK", "MAINTAIN", "PRUNE", "BACKUP")
+    settings |= {f"HISTQ_DAEMON__{job}": "1h" for job in jobs}
+    settings["HISTQ_DAEMON__BACKUP_FOLDER"] = str(place)
 
     found = histq("daemon", "--once", "--json", **settings)
 
@@ -214,8 +217,13 @@ def test_once_runs_every_job_and_exits(histq: Histq, place: Path, settings: dict
         ("fetch binance", 0),
         ("consume", 0),
         ("repair", 0),
+        ("recheck", 0),
+        ("consume", 0),
         ("maintain", 0),
+        ("prune", 0),
+        ("backup", 0),
     ]
+    assert len(list(place.glob("histq-*Z.db"))) == 1
     assert value(place, PRICES) >= 719
 
 
