@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from operator import sub
 from typing import Final
 
 from histq.model import Interval, Span, State, Window
@@ -60,8 +59,7 @@ def covered(window: Window, times: Sequence[int], interval: Interval) -> list[Wi
 
     Without a grid that is the whole window.
     """
-    in_a_row = interval.name != "1M" and set(map(sub, times[1:], times)) == {interval.step_ms}
-    if not interval.gridded or in_a_row:
+    if not interval.gridded or interval.in_a_row(times):
         first, last = times[0], times[-1]
         runs = (
             [Window(interval.floor(first), interval.next(last))] if interval.gridded else [window]

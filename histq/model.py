@@ -73,9 +73,20 @@ class Interval:
 
     def holds(self, times: Sequence[int]) -> bool:
         """Whether all of them are open times of the grid; trivially so where there is none."""
+        if not self.gridded or (self.in_a_row(times) and times[0] == self.floor(times[0])):
+            return True
         if self.name in ("1w", "1M"):
             return all(time == self.floor(time) for time in times)
-        return not self.gridded or not any(map(self.step_ms.__rmod__, times))
+        return not any(map(self.step_ms.__rmod__, times))
+
+    def in_a_row(self, times: Sequence[int]) -> bool:
+        """Whether each is one length after the one before. Always no for months: theirs vary."""
+        if not times or self.name == "1M":
+            return False
+        first, last, step = times[0], times[-1], self.step_ms
+        if last - first != (len(times) - 1) * step:
+            return False
+        return list(times) == list(range(first, last + 1, step))
 
     def next(self, open_time: int, slots: int = 1) -> int:
         """The open time `slots` after the one of the slot that holds `open_time`."""

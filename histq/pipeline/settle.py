@@ -46,6 +46,7 @@ class _Screened(NamedTuple):
     page: Flat
     faults: list[Fault]
     times: list[int]  # of all its candles, the bad ones too, ascending
+    rising: bool  # whether the page is known to be in order
     broken: str = ""  # why the whole message cannot be stored
 
 
@@ -87,20 +88,21 @@ def _screen(message: Message, now: int) -> _Screened:
     killed = message.deliveries - message.failures - 1
     if killed >= MAX_KILLED:
         broken = f"{killed} consumers in a row ended without a word while they held it"
-        return _Screened(message, [], [], [], broken)
+        return _Screened(message, [], [], [], True, broken)
     try:
         flat = unpack(message.body)
     except Poison as error:
-        return _Screened(message, [], [], [], str(error))
+        return _Screened(message, [], [], [], True, str(error))
     page, faults = screen(flat, now)
-    return _Screened(message, page, faults, _times(message, flat))
+    rising = page is flat
+    return _Screened(message, page, faults, _times(message, flat, rising), rising)
 
 
-def _times(message: Message, flat: Flat) -> list[int]:
+def _times(message: Message, flat: Flat, rising: bool) -> list[int]:
     """Open times in the window, ascending, each once."""
     start, end = message.window
     times = timestamps(flat)
-    if ascending(flat) and times and start <= times[0] and times[-1] < end:
+    if times and (rising or ascending(flat)) and start <= times[0] and times[-1] < end:
         return times
     return sorted({time for time in times if type(time) is int and start <= time < end})
 
@@ -115,7 +117,8 @@ _series = attrgetter("message.series")
 
 def _store_series(store: Store, series: Series, items: Sequence[_Screened]) -> ConsumeReport:
     report = ConsumeReport(messages=len(items))
-    pages, differing, dropped = distinct([item.page for item in items])
+    rising = all(item.rising for item in items)
+    pages, differing, dropped = distinct([item.page for item in items], rising=rising)
     for item, page in zip(items, pages, strict=True):
         points = (
             item.message.points if item.broken else (len(item.page) // WIDTH + len(item.faults))
@@ -155,7 +158,7 @@ def _spans(store: Store, item: _Screened) -> list[Span]:
         return [Span(*message.window, State.DEAD, reason=item.broken)]
     interval = Interval(message.series.interval)
     runs = covered(message.window, item.times, interval) if item.times else []
-    stored = set(timestamps(item.page))
+    stored = set(timestamps(item.page)) if item.faults else set()
     slots = [
         (_slot(message, fault.candle), fault.why)
         for fault in item.faults
