@@ -97,14 +97,16 @@ class SqliteStore:
 
     def _insert(self, series_id: int, page: Flat) -> int:
         inserted = 0
-        now = self._clock()
-        chunk = ROWS_A_STATEMENT * WIDTH
-        for i in range(0, len(page), chunk):
-            part = page[i : i + chunk]
-            inserted += self._db.change(_insert_sql(len(part) // WIDTH), [series_id, now, *part])
+        names, values = _rows(series_id, self._clock(), page)
+        chunk = ROWS_A_STATEMENT * len(names)
+        for i in range(0, len(values), chunk):
+            part = values[i : i + chunk]
+            inserted += self._db.change(_insert_sql(names, len(part) // len(names)), part)
         return inserted
 
     def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
+        if not pairs:
+            return
         with self._db.transaction():
             series_id, _ = self._register(series)
             # One by one: those of one batch may lie years apart, and repeat an open time.
@@ -199,17 +201,18 @@ class SqliteStore:
                 )
 
     def _register(self, series: Series) -> tuple[int, bool]:
-        """The series' id, and whether it has candles off the grid."""
-        self._db.change(
-            "insert into series (source, symbol, interval, created_at) values (?, ?, ?, ?)"
-            " on conflict (source, symbol, interval) do nothing",
-            (*series, self._clock()),
-        )
-        ((series_id, off_grid),) = self._db.rows(
+        """The series' id, and whether it has candles off the grid. A transaction is open."""
+        found = self._db.row(
             "select id, off_grid from series where source = ? and symbol = ? and interval = ?",
             series,
         )
-        return series_id, bool(off_grid)
+        if found is not None:
+            return found[0], bool(found[1])
+        series_id = self._db.insert(
+            "insert into series (source, symbol, interval, created_at) values (?, ?, ?, ?)",
+            (*series, self._clock()),
+        )
+        return series_id, False
 
     def log_batch(self, run_id: int, batch: Batch) -> None:
         rate = batch.points / batch.elapsed_ms * 1000 if batch.elapsed_ms else 0.0
@@ -324,14 +327,30 @@ class SqliteStore:
         self._db.close()
 
 
-@cache
-def _insert_sql(count: int) -> str:
-    """For `count` rows; ?1 is the series and ?2 the time of writing, shared by all of them.
+def _rows(series_id: int, now: int, page: Flat) -> tuple[tuple[str, ...], Flat]:
+    """The columns of the table that the page says anything of, and its rows of these, flat.
 
-    Numbered parameters let a flat page bind as it is, without a tuple a candle.
+    What is null throughout is left to the table: Python looks for an adapter for every None that it
+    binds, and that takes as long as ten numbers.
     """
-    values = ", ".join(
-        f"(?1, {', '.join(f'?{n}' for n in range(first, first + WIDTH))}, ?2)"
-        for first in range(3, 3 + count * WIDTH, WIDTH)
-    )
-    return f"insert or ignore into prices (series_id, {_COLUMNS}, created_at) values {values}"
+    count = len(page) // WIDTH
+    columns: dict[str, Flat] = {"series_id": [series_id] * count, "created_at": [now] * count}
+    for place, name in enumerate(FIELDS):
+        column = page[place::WIDTH]
+        if column[0] is not None or column.count(None) < count:
+            columns[name] = column
+    values: Flat = [None] * (count * len(columns))
+    for place, column in enumerate(columns.values()):
+        values[place :: len(columns)] = column
+    return tuple(columns), values
+
+
+@cache
+def _insert_sql(names: tuple[str, ...], count: int) -> str:
+    """For `count` rows that bind flat, without a tuple a candle.
+
+    Not `?1` for what all rows share: from Python 3.12 on, each binding to a statement with such
+    parameters looks through all of them, and 3.14 refuses it.
+    """
+    row = f"({', '.join('?' * len(names))})"
+    return f"insert or ignore into prices ({', '.join(names)}) values {', '.join([row] * count)}"
