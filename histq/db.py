@@ -56,6 +56,7 @@ class Database:
         self, path: Path, conn: sqlite3.Connection, lock_timeout_s: float, mountinfo: Path | None
     ) -> None:
         self.path = path
+        self._wal = beside(path, "wal")
         self._conn = conn
         self._using = _Translated(f"using {path}")
         self._lock = FairLock(beside(path, "lock"))
@@ -257,7 +258,7 @@ class Database:
 
     def size_bytes(self) -> int:
         """What the database takes on disk, write-ahead log included."""
-        return self.path.stat().st_size + size(beside(self.path, "wal"))
+        return self.path.stat().st_size + size(self._wal)
 
     def close(self) -> None:
         """Closes the connection; a second time does nothing."""
@@ -296,11 +297,10 @@ class Database:
         Passive: it waits for nobody. While a reader holds the WAL open it stays, and the next try
         comes after as much growth again.
         """
-        wal = beside(self.path, "wal")
-        if size(wal) < self._checkpoint_at:
+        if size(self._wal) < self._checkpoint_at:
             return
         _, pages, moved = self.rows("pragma wal_checkpoint(passive)")[0]
-        self._checkpoint_at = WAL_BYTES if pages == moved else size(wal) + WAL_BYTES
+        self._checkpoint_at = WAL_BYTES if pages == moved else size(self._wal) + WAL_BYTES
 
 
 def foreign_rows(path: Path, sql: str, parameters: Parameters = ()) -> Iterator[Row]:

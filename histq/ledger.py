@@ -1,7 +1,9 @@
 """The algebra of spans: what an answer says of its window, and new knowledge over old. Pure."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Final
 
 from histq.model import Interval, Span, State, Window
@@ -109,7 +111,10 @@ def overlay(known: Sequence[Span], news: Iterable[Span]) -> list[Span]:
     spans = list(known)
     for new in news:
         if new.start < new.end:
-            spans = [*_without(spans, new), new]
+            # Only those it meets: a batch may bring hundreds of spans to a ledger of thousands.
+            first = bisect_right(spans, new.start, key=attrgetter("end"))
+            last = bisect_left(spans, new.end, lo=first, key=attrgetter("start"))
+            spans[first:last] = sorted([*_without(spans[first:last], new), new])
     return merge(spans)
 
 

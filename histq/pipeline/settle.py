@@ -45,8 +45,9 @@ class _Screened(NamedTuple):
     message: Message
     page: Flat
     faults: list[Fault]
-    times: list[int]  # of all its candles, the bad ones too, ascending
     rising: bool  # whether the page is known to be in order
+    times: list[int]  # of all its candles, the bad ones too, ascending
+    runs: list[Window]  # the stretches whose slots hold these
     broken: str = ""  # why the whole message cannot be stored
 
 
@@ -88,14 +89,20 @@ def _screen(message: Message, now: int) -> _Screened:
     killed = message.deliveries - message.failures - 1
     if killed >= MAX_KILLED:
         broken = f"{killed} consumers in a row ended without a word while they held it"
-        return _Screened(message, [], [], [], True, broken)
+        return _broken(message, broken)
     try:
         flat = unpack(message.body)
     except Poison as error:
-        return _Screened(message, [], [], [], True, str(error))
+        return _broken(message, str(error))
     page, faults = screen(flat, now)
     rising = page is flat
-    return _Screened(message, page, faults, _times(message, flat, rising), rising)
+    times = _times(message, flat, rising)
+    runs = covered(message.window, times, Interval(message.series.interval)) if times else []
+    return _Screened(message, page, faults, rising, times, runs)
+
+
+def _broken(message: Message, why: str) -> _Screened:
+    return _Screened(message, page=[], faults=[], rising=True, times=[], runs=[], broken=why)
 
 
 def _times(message: Message, flat: Flat, rising: bool) -> list[int]:
@@ -119,6 +126,7 @@ def _store_series(store: Store, series: Series, items: Sequence[_Screened]) -> C
     report = ConsumeReport(messages=len(items))
     rising = all(item.rising for item in items)
     pages, differing, dropped = distinct([item.page for item in items], rising=rising)
+    spans: list[Span] = []
     for item, page in zip(items, pages, strict=True):
         points = (
             item.message.points if item.broken else (len(item.page) // WIDTH + len(item.faults))
@@ -130,7 +138,8 @@ def _store_series(store: Store, series: Series, items: Sequence[_Screened]) -> C
         report.inserted += written.inserted
         report.duplicates_stored += written.duplicates
         report.revised += written.revised
-        store.record(series, _spans(store, item))
+        spans += _spans(store, item)
+    store.record(series, spans)
     store.revise(series, differing)
     report.revised += len(differing)
     report.duplicates_in_batch = dropped
@@ -156,8 +165,6 @@ def _spans(store: Store, item: _Screened) -> list[Span]:
     message = item.message
     if item.broken:
         return [Span(*message.window, State.DEAD, reason=item.broken)]
-    interval = Interval(message.series.interval)
-    runs = covered(message.window, item.times, interval) if item.times else []
     stored = set(timestamps(item.page)) if item.faults else set()
     slots = [
         (_slot(message, fault.candle), fault.why)
@@ -170,7 +177,7 @@ def _spans(store: Store, item: _Screened) -> list[Span]:
         for slot, why in slots
         if not any(True for _ in store.candles(message.series, slot))
     ]
-    return [*(Span(*run, State.STORED, via=message.via) for run in runs), *dead]
+    return [*(Span(*run, State.STORED, via=message.via) for run in item.runs), *dead]
 
 
 def _slot(message: Message, candle: Candle) -> Window:
