@@ -1,4 +1,4 @@
--- The whole of a histq database. Applied once, to an empty file, by histq/db.py.
+-- The whole of a histq database. Applied once, to an empty file, by histq/db.
 -- Every instant is an integer: Unix milliseconds, UTC. Spans are half-open: start <= t < end.
 
 -- One row a series. points, first and last are counters kept by the transaction that writes prices,

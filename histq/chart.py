@@ -12,7 +12,8 @@ import msgspec
 from histq.errors import Usage
 from histq.gaps import Coverage, coverage, gaps
 from histq.ledger import ACCEPTED
-from histq.model import DAY_MS, HOUR_MS, Bar, Interval, Series, Span, State, Window
+from histq.model import DAY_MS, HOUR_MS, Interval, Series, Span, State, Window
+from histq.stores import Bar
 
 
 class Look(StrEnum):

@@ -171,23 +171,6 @@ class Window(NamedTuple):
         return f"{iso(self.start)}..{iso(self.end)}"
 
 
-class Bar(msgspec.Struct, frozen=True):
-    """What the candles that open in a stretch amount to; there is at least one.
-
-    Where only the close of a candle is known it stands for open, high and low too.
-    """
-
-    start: int
-    end: int
-    candles: int
-    first: int  # open times
-    last: int
-    open: float
-    high: float
-    low: float
-    close: float
-
-
 class State(StrEnum):
     """What the ledger knows of a span."""
 

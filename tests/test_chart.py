@@ -16,7 +16,8 @@ from histq.chart import (
     stretch,
 )
 from histq.errors import Usage
-from histq.model import DAY_MS, HOUR_MS, MINUTE_MS, Bar, Interval, Series, Span, State, Window
+from histq.model import DAY_MS, HOUR_MS, MINUTE_MS, Interval, Series, Span, State, Window
+from histq.stores import Bar
 
 YEAR_2024 = 1_704_067_200_000  # a Monday
 HOURLY = Series("binance", "BTCUSDT", "1h")

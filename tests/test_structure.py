@@ -81,15 +81,15 @@ def test_a_plug_in_folder_imports_no_other(folder: str) -> None:
     assert others & {"providers", "queues", "stores"} == set()
 
 
-def test_one_module_imports_sqlite_and_takes_the_one_that_sqlite_utils_takes() -> None:
+def test_one_folder_imports_sqlite_and_takes_the_one_that_sqlite_utils_takes() -> None:
     found = {
-        (module, name)
+        (unit(module), name)
         for module in MODULES
         for name in imported(module)
         if "sqlite" in name and not name.startswith("histq.")
     }
 
-    assert found == {("db.py", "sqlite_utils"), ("db.py", "sqlite_utils.utils.sqlite3")}
+    assert found == {("db", "sqlite_utils"), ("db", "sqlite_utils.utils.sqlite3")}
 
 
 @pytest.mark.parametrize("module", MODULES)

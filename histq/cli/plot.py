@@ -9,7 +9,8 @@ from rich.text import Text
 from histq.chart import Chart, Look, adjoining
 from histq.cli.axes import Range, price_ticks, time_ticks
 from histq.cli.canvas import ASCII, BRAILLE, Canvas, Ink
-from histq.model import Bar, Interval, Window
+from histq.model import Interval, Window
+from histq.stores import Bar
 
 LINE: Final = "cyan"
 AXIS: Final = "dim"

@@ -1,9 +1,9 @@
 """Chart: the figures of one series, in memory that does not grow with it."""
 
 from histq.chart import Chart, Point, bins, blanks, heat_map
-from histq.model import Bar, Interval, Series, Window
+from histq.model import Interval, Series, Window
 from histq.pipeline.ledgers import Ledger
-from histq.stores import Store
+from histq.stores import Bar, Store
 
 
 def collect(store: Store, ledger: Ledger, window: Window, most: int) -> Chart:

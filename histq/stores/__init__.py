@@ -15,8 +15,25 @@ import msgspec
 from histq.db import Database
 from histq.errors import Config
 from histq.findings import Finding
-from histq.model import Bar, Candle, Series, Span, Window
+from histq.model import Candle, Series, Span, Window
 from histq.page import Flat, Number
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """What the candles that open in a stretch amount to; there is at least one.
+
+    Where only the close of a candle is known it stands for open, high and low too.
+    """
+
+    start: int
+    end: int
+    candles: int
+    first: int  # open times
+    last: int
+    open: float
+    high: float
+    low: float
+    close: float
 
 
 class Written(NamedTuple):

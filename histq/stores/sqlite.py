@@ -10,10 +10,11 @@ from histq.db import Database
 from histq.findings import Finding
 from histq.host import Clock, is_dead, wall_clock
 from histq.ledger import ACCEPTED, overlay
-from histq.model import FIELDS, WIDTH, Bar, Candle, Interval, Series, Span, State, Window
+from histq.model import FIELDS, WIDTH, Candle, Interval, Series, Span, State, Window
 from histq.page import Flat, flatten, timestamps
 from histq.stores import (
     Applied,
+    Bar,
     Batch,
     History,
     Remembered,
@@ -24,6 +25,7 @@ from histq.stores import (
     Written,
 )
 from histq.stores.sqlite_audit import audit
+from histq.stores.sqlite_bars import bars
 from histq.stores.sqlite_history import SqliteHistory
 from histq.stores.sqlite_revisions import SqliteRevisions
 
@@ -138,24 +140,7 @@ class SqliteStore:
             start = found[-1][0] + 1
 
     def bars(self, series: Series, windows: Sequence[Window]) -> list[Bar]:
-        series_id = self._db.value(
-            "select id from series where source = ? and symbol = ? and interval = ?", series
-        )
-        found = (self._bar(series_id, window) for window in windows)
-        return [bar for bar in found if bar]
-
-    def _bar(self, series_id: int | None, window: Window) -> Bar | None:
-        within = "from prices where series_id = :id and timestamp >= :start and timestamp < :end"
-        # What the ends say, by key: as aggregates they would cost as much as the extremes.
-        (row,) = self._db.rows(
-            f"select count(*),"
-            f" (select min(timestamp) {within}), (select max(timestamp) {within}),"
-            f" (select coalesce(open, close) {within} order by timestamp limit 1),"
-            f" max(coalesce(high, close)), min(coalesce(low, close)),"
-            f" (select close {within} order by timestamp desc limit 1) {within}",
-            {"id": series_id, "start": window.start, "end": window.end},
-        )
-        return Bar(*window, *row) if row[0] else None
+        return bars(self._db, series, windows)
 
     def series(self) -> list[Series]:
         found = self._db.rows(
@@ -202,12 +187,11 @@ class SqliteStore:
 
     def _register(self, series: Series) -> tuple[int, bool]:
         """The series' id, and whether it has candles off the grid. A transaction is open."""
-        found = self._db.row(
+        for series_id, off_grid in self._db.rows(
             "select id, off_grid from series where source = ? and symbol = ? and interval = ?",
             series,
-        )
-        if found is not None:
-            return found[0], bool(found[1])
+        ):
+            return series_id, bool(off_grid)
         series_id = self._db.insert(
             "insert into series (source, symbol, interval, created_at) values (?, ?, ?, ?)",
             (*series, self._clock()),

@@ -7,7 +7,8 @@ import pytest
 from histq.chart import Blank, Chart, HeatMap, Look
 from histq.cli.canvas import ASCII, BRAILLE, Canvas
 from histq.cli.plot import PLAIN, UNICODE, Signs, plot
-from histq.model import HOUR_MS, Bar
+from histq.model import HOUR_MS
+from histq.stores import Bar
 
 START = 1_704_067_200_000  # 2024-01-01
 

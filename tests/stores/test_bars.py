@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from histq.model import HOUR_MS, Bar, Candle, Window
+from histq.model import HOUR_MS, Candle, Window
 from histq.page import flatten
-from histq.stores import Store
+from histq.stores import Bar, Store
 from tests.stores import BACK_ENDS, BTC, ETH, Bench, page
 
 

@@ -1,11 +1,10 @@
-"""Opens SQLite: WAL, busy timeout, schema, migrations. The only module that does, and the only
-place where SQLite's errors become ours.
+"""Opens SQLite: WAL, busy timeout, schema, migrations. Nothing outside this folder imports it.
 
 A write transaction takes the fair write lock, then `begin immediate`. One `Database` a thread.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,13 +12,16 @@ import sqlite_utils
 from sqlite_utils.utils import sqlite3
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from histq.errors import Config, DiskFull, HistqError, Locked, Poison, SchemaTooNew, StorageFailed
+from histq.db.foreign import APPLICATION_ID, Parameters, Row, foreign_rows, refuse_foreign
+from histq.db.translated import Translated
+from histq.errors import Locked, SchemaTooNew
 from histq.locks import FairLock
 from histq.mounts import MOUNTINFO
 from histq.packaged import packaged
 from histq.place import beside, missing, refuse_impossible, refuse_network, size, unwritable
 
-APPLICATION_ID: Final = 0x68737471  # "hstq" in the file's header: this database is ours
+__all__ = ["APPLICATION_ID", "Database", "Parameters", "Row", "foreign_rows"]
+
 LOCK_TIMEOUT_S: Final = 60.0
 BUSY_TIMEOUT_S: Final = 5.0
 PAGE_BYTES: Final = 16_384
@@ -31,9 +33,6 @@ WAL_KEPT_BYTES: Final = WAL_BYTES * 15 // 16
 COPIED_PAGES: Final = 1024
 """How many pages a copy moves between two looks at whether it is still wanted."""
 SQLITE_VERSION: Final[str] = sqlite3.sqlite_version
-
-Parameters = Sequence[object] | Mapping[str, object]
-Row = tuple[Any, ...]
 
 migrations = sqlite_utils.Migrations("histq")
 
@@ -58,7 +57,7 @@ class Database:
         self.path = path
         self._wal = beside(path, "wal")
         self._conn = conn
-        self._using = _Translated(f"using {path}")
+        self._using = Translated(f"using {path}")
         self._lock = FairLock(beside(path, "lock"))
         self._lock_timeout_s = lock_timeout_s
         self._mountinfo = mountinfo
@@ -83,8 +82,8 @@ class Database:
         refuse_impossible(path, create)
         if mountinfo is not None:
             refuse_network(path, mountinfo)
-        _refuse_foreign(path)
-        with _Translated(f"opening {path}"):
+        refuse_foreign(path)
+        with Translated(f"opening {path}"):
             mode = "rwc" if create else "rw"
             conn = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode={mode}",
@@ -111,7 +110,7 @@ class Database:
         return Database.open(path, lock_timeout_s=self._lock_timeout_s, mountinfo=self._mountinfo)
 
     def _prepare(self, create: bool) -> None:
-        with _Translated(f"opening {self.path}"):
+        with Translated(f"opening {self.path}"):
             if self.value("select count(*) from sqlite_master") == 0:
                 if not create:
                     raise missing(self.path)
@@ -133,7 +132,7 @@ class Database:
 
     def _migrate(self) -> None:
         db = sqlite_utils.Database(self._conn, recursive_triggers=False, execute_plugins=False)
-        with _Translated(f"reading the schema of {self.path}"):
+        with Translated(f"reading the schema of {self.path}"):
             applied = {migration.name for migration in migrations.applied(db)}
             if unknown := sorted(
                 applied - {migration.name for migration in migrations._migrations}
@@ -190,7 +189,7 @@ class Database:
         `tell` gets the pages done and all of them, and ends the copy by raising.
         """
         with (
-            _Translated(f"copying {self.path} to {file}"),
+            Translated(f"copying {self.path} to {file}"),
             contextlib.closing(sqlite3.connect(file, isolation_level=None)) as copy,
         ):
             copy.execute("pragma synchronous = off")
@@ -301,69 +300,3 @@ class Database:
             return
         _, pages, moved = self.rows("pragma wal_checkpoint(passive)")[0]
         self._checkpoint_at = WAL_BYTES if pages == moved else size(self._wal) + WAL_BYTES
-
-
-def foreign_rows(path: Path, sql: str, parameters: Parameters = ()) -> Iterator[Row]:
-    """The rows of another program's database one by one; nothing in it is changed.
-
-    Raises Config for what is no database, Locked.
-    """
-    with _Translated(f"reading {path}"), _looking_at(path) as conn:
-        yield from conn.execute(sql, parameters)
-
-
-def _refuse_foreign(path: Path) -> None:
-    """Raises Config for a database of another program, and leaves it as it is."""
-    if not path.exists():
-        return
-    with _Translated(f"opening {path}"), _looking_at(path) as conn:
-        (tables,) = conn.execute("select count(*) from sqlite_master").fetchone()
-        (found,) = conn.execute("pragma application_id").fetchone()
-    if tables and found != APPLICATION_ID:
-        raise Config(f"{path} is a SQLite database of another program; choose another with --db")
-
-
-@contextlib.contextmanager
-def _looking_at(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that changes nothing, neither the database nor what lies beside it."""
-    # Read-only where there is a WAL: closing the last connection that may write would fold it in.
-    # Where there is none a reader would leave an empty one behind, and a writer clears it away.
-    how = "mode=ro" if beside(path, "wal").exists() else "mode=rw"
-    conn = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5)
-    with contextlib.closing(conn):
-        conn.execute("pragma query_only = on")
-        yield conn
-
-
-class _Translated:
-    """Makes SQLite's errors ours. A class, because one is entered for every statement."""
-
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise _sorted(error, self._doing) from error
-        if isinstance(error, OverflowError):  # a number that SQLite has no room for
-            raise Poison(f"{self._doing}: {error}") from error
-
-
-def _sorted(error: sqlite3.Error, doing: str) -> HistqError:
-    """Our error for SQLite's. Primary result codes: https://www.sqlite.org/rescode.html"""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Locked(f"{doing}: another program holds the database locked")
-    if code == sqlite3.SQLITE_FULL:
-        return DiskFull(f"{doing}: the disk is full; free some room and run the command again")
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return Config(
-            f"{doing}: {error}; it is no SQLite database, or a damaged one: histq db backup --help"
-            " says how to restore"
-        )
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return Config(f"{doing}: {error}; choose a file in a folder you may write to with --db")
-    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError):
-        return Poison(f"{doing}: {error}")
-    return StorageFailed(f"{doing}: {error}")
