@@ -152,6 +152,33 @@ create table ingestion_stats (
 ) strict;
 create index ingestion_stats_at on ingestion_stats (at);
 
+-- What was wrong, one row each time: from the first look that saw it until it was over.
+create table alerts (
+  id           integer primary key autoincrement,
+  name         text    not null,            -- queue_deep, series_stale, ...
+  subject      text    not null,            -- queue, binance/BTCUSDT/1h, ...
+  severity     text    not null check (severity in ('warning', 'critical')),
+  text         text    not null,            -- what is wrong, and what to do
+  since        integer not null,            -- the first look that saw it
+  started_at   integer,                     -- null until it lasted long enough to be told
+  better_since integer,                     -- the first look since when it is not seen; null: it is
+  ended_at     integer                      -- null while it is open
+) strict;
+create unique index alerts_open on alerts (name, subject) where ended_at is null;
+
+-- What channels are to tell of it, written with the alert: a kill loses none, and none is doubled.
+create table notices (
+  id       integer primary key autoincrement,
+  alert_id integer not null references alerts (id),
+  turn     text    not null check (turn in ('start', 'end')),
+  channel  text    not null,
+  text     text    not null,
+  asked_at integer not null,
+  told_at  integer,                         -- null until the channel took it
+  unique (alert_id, turn, channel)
+) strict;
+create index notices_untold on notices (channel, id) where told_at is null;
+
 create view historical_prices as
   select s.symbol, p.timestamp, p.open, p.high, p.low, p.close, p.volume, s.source, s.interval,
          p.created_at, p.quote_volume, p.trades, p.taker_buy_volume, p.taker_buy_quote_volume,

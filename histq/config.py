@@ -18,13 +18,13 @@ from pydantic_core import ErrorDetails
 from histq.errors import Config, Usage
 from histq.packaged import packaged
 from histq.providers import providers
-from histq.settings import Settings, SourceSettings
+from histq.settings import SECRETS, Settings, SourceSettings
 
 FILE_NAME: Final = "histq.toml"
 ENVIRONMENT_PREFIX: Final = "HISTQ_"
 ALIASES: Final = {"HISTQ_DB": ("database", "path")}
 """Short names of settings in the environment."""
-OTHER_VARIABLES: Final = ("HISTQ_CONFIG", "HISTQ_STATE_DIR")
+OTHER_VARIABLES: Final = ("HISTQ_CONFIG", "HISTQ_STATE_DIR", "HISTQ_PING_URL")
 
 Tree = dict[str, Any]
 Origins = dict[tuple[str, ...], str]
@@ -41,8 +41,7 @@ class Loaded:
     def values(self) -> Iterator[tuple[str, str, str]]:
         """(key, value as TOML would write it, origin) of every setting; secrets hidden."""
         for path, value in leaves(self.settings.model_dump(mode="python")):
-            shown = "hidden" if isinstance(value, SecretStr) and value.get_secret_value() else value
-            yield ".".join(path), _shown(shown), self._origin(path)
+            yield ".".join(path), _shown(_hidden(value)), self._origin(path)
 
     def _origin(self, path: tuple[str, ...]) -> str:
         for length in range(len(path), 0, -1):
@@ -51,9 +50,14 @@ class Loaded:
         return "default"
 
 
-def _shown(value: object) -> str:
+def _hidden(value: object) -> object:
+    """The value with secrets in it hidden; an empty one hides nothing."""
     if isinstance(value, SecretStr):
-        return '""'
+        return "hidden" if value.get_secret_value() else ""
+    return [_hidden(one) for one in value] if isinstance(value, list) else value
+
+
+def _shown(value: object) -> str:
     if isinstance(value, Path):
         value = str(value)
     return json.dumps(value)
@@ -276,7 +280,8 @@ def _told(found: ErrorDetails, origins: Origins) -> str:
         return f"{origin}: no setting {place!r}{_nearest(path[-1], _known_keys(named[:-1]))}"
     if not path:
         return found["msg"].removeprefix("Value error, ")
-    secret = path[-1] == "api_key"
+    logs_in = "://" in str(found["input"]) and "@" in str(found["input"])
+    secret = logs_in or not SECRETS.isdisjoint(path)
     value = "" if secret or isinstance(found["input"], dict) else f", is {found['input']!r}"
     return f"{origin}: {place}: {found['msg']}{value}"
 

@@ -1,10 +1,12 @@
 """Every setting with its type, unit and default; what each means stands in config.example.toml."""
 
+from collections.abc import Iterator, Mapping
+from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from histq import model
 
@@ -17,6 +19,7 @@ class _Table(BaseModel):
 
 
 _Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
+Environment = Literal["development", "preview", "production"]
 
 
 class DatabaseSettings(_Table):
@@ -72,6 +75,66 @@ class RetentionSettings(_Table):
     runs_days: _Days = 365.0
     letters_days: _Days = 0.0
     revisions_days: _Days = 0.0
+
+
+class AlertSettings(_Table):
+    lag_s: _Seconds = 900.0
+    webhook_url: SecretStr = SecretStr("")
+    webhook_secret: SecretStr = SecretStr("")
+    smtp_url: str = ""
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_starttls: bool = True
+    mail_from: str = ""
+    mail_to: list[str] = []
+    apprise_urls: list[SecretStr] = []
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _web_address(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value().strip()
+        if url:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+                raise ValueError("is no URL such as https://example.com/hook")
+        return SecretStr(url)
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+            raise ValueError("is no URL such as smtp://mail.example.com:587")
+        if parts.port == 0 or parts.username is not None:
+            raise ValueError("is host and port alone; smtp_user and smtp_password log in")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        return _address(value) if value else value
+
+    @field_validator("mail_to")
+    @classmethod
+    def _recipients(cls, value: list[str]) -> list[str]:
+        return [_address(one) for one in value]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.smtp_url and not (self.mail_from and self.mail_to):
+            raise ValueError("smtp_url needs mail_from and mail_to")
+        return self
+
+
+def _address(value: str) -> str:
+    """Raises ValueError for what is no address, or more than one line."""
+    if not value.isprintable() or "@" not in parseaddr(value)[1]:
+        raise ValueError("is no address such as ops@example.com")
+    return value
+
+
+class SentrySettings(_Table):
+    dsn: SecretStr = SecretStr("")
 
 
 class SourceSettings(_Table):
@@ -146,6 +209,7 @@ def _default_tokens() -> list[TokenSettings]:
 class Settings(_Table):
     """All settings, checked. Times are in seconds; see config.example.toml for each."""
 
+    environment: Environment = "development"
     database: DatabaseSettings = DatabaseSettings()
     queue: QueueSettings = QueueSettings()
     store: StoreSettings = StoreSettings()
@@ -153,8 +217,31 @@ class Settings(_Table):
     gaps: GapSettings = GapSettings()
     daemon: DaemonSettings = DaemonSettings()
     retention: RetentionSettings = RetentionSettings()
+    alerts: AlertSettings = AlertSettings()
+    sentry: SentrySettings = SentrySettings()
     sources: dict[str, SourceSettings]
     tokens: list[TokenSettings] = Field(default_factory=_default_tokens)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that nobody may see."""
+        return tuple(filter(None, _secrets(self.model_dump())))
+
+
+def _secrets(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, Mapping | list | tuple):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _secrets(one)
+
+
+SECRETS: Final = frozenset(
+    name
+    for table in (SourceSettings, AlertSettings, SentrySettings)
+    for name, field in table.model_fields.items()
+    if field.annotation in (SecretStr, list[SecretStr])
+)
+"""Names of settings that are never shown."""
 
 
 def plan_of(settings: SourceSettings) -> str:

@@ -437,6 +437,30 @@ def test_a_key_is_hidden_wherever_settings_are_shown(folder: Path) -> None:
     assert found["sources.cryptocompare.api_key"] == ('""', "default")
 
 
+def test_every_secret_is_known_as_one(folder: Path) -> None:
+    written(
+        folder,
+        f'[alerts]\nwebhook_url = "https://{SECRET}"\napprise_urls = ["json://{SECRET}", "x"]\n'
+        f'[sentry]\ndsn = "{SECRET}"\n[sources.binance]\napi_key = "k"\n',
+    )
+
+    loaded = load(environ={}, folder=folder)
+
+    found = {f"https://{SECRET}", f"json://{SECRET}", "x", SECRET, "k"}
+    assert set(loaded.settings.secrets()) == found
+    assert SECRET not in repr(list(loaded.values()))
+    assert shown(loaded)["alerts.apprise_urls"][0] == '["hidden", "hidden"]'
+
+
+def test_a_url_that_logs_in_is_refused_without_being_shown(folder: Path) -> None:
+    written(folder, f'[sources.binance]\nbase_url = "https://me:{SECRET}@example.com"\n')
+
+    told = refusal(folder)
+
+    assert "sources.binance.base_url" in told
+    assert SECRET not in told
+
+
 @pytest.mark.parametrize("source", ["sources.binance", "sources.coingecko", "queue", "gaps"])
 def test_settings_are_frozen(source: str, folder: Path) -> None:
     settings: Any = load(environ={}, folder=folder).settings
@@ -454,7 +478,7 @@ def test_the_example_holds_every_setting_and_no_other(folder: Path) -> None:
 
     assert keys(example) == every
     assert {"sources.binance.api_key", "queue.lease_s", "tokens", "gaps.confirm_after_s"} <= every
-    assert len(every) == 3 + 8 + 1 + 2 + 1 + 4 + 5 * 12 + 11 + 1
+    assert len(every) == 1 + 3 + 8 + 1 + 2 + 1 + 4 + 10 + 1 + 5 * 12 + 11 + 1
 
 
 def test_every_value_of_the_example_is_the_default(folder: Path) -> None:

@@ -89,6 +89,8 @@ def test_the_schema_has_the_tables_that_are_documented(db: Database) -> None:
         "ingestion_stats",
         "runs",
         "revisions",
+        "alerts",
+        "notices",
     }
 
 

@@ -27,6 +27,7 @@ FLOORS = (
     ("http",),
     ("client",),
     ("pipeline", "demo"),
+    ("alerts",),
     ("daemon",),
     ("cli",),
     ("__main__",),

@@ -7,6 +7,7 @@ import typer
 
 from histq import __version__
 from histq.cli import (
+    alerts,
     chart,
     collect,
     compare,
@@ -43,6 +44,7 @@ inspect.add_to(app)
 compare.add_to(app)
 chart.add_to(app)
 revisions.add_to(app)
+alerts.add_to(app)
 repair.add_to(app)
 exchange.add_to(app)
 importing.add_to(app)
@@ -84,6 +86,9 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:  # the top of the program: a person reads one line, not a traceback
+        from histq.alerts import sentry
+
+        sentry.report(error)
         _fail(f"unexpected {type(error).__name__}: {error}; -v shows where", 1)
 
 

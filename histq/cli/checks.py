@@ -11,7 +11,7 @@ from histq.settings import Settings, plan_of
 
 def problems(settings: Settings) -> list[str]:
     """A sentence each, with what to do."""
-    return [*_database(settings), *_sources(settings), *_tokens(settings)]
+    return [*_database(settings), *_sources(settings), *_alerts(settings), *_tokens(settings)]
 
 
 def _database(settings: Settings) -> list[str]:
@@ -42,6 +42,18 @@ def _sources(settings: Settings) -> list[str]:
             found.append(f"sources.{name}: a demo key does not work at {host}; set plan to paid")
         if source.key and urlsplit(source.base_url).scheme == "http" and not _loopback(host):
             found.append(f"sources.{name}: base_url is http, so the key travels in the clear")
+    return found
+
+
+def _alerts(settings: Settings) -> list[str]:
+    alerts, found = settings.alerts, []
+    hook = urlsplit(alerts.webhook_url.get_secret_value())
+    if hook.scheme == "http" and not _loopback(hook.hostname or ""):
+        found.append("alerts.webhook_url: it is http, so what opens it travels in the clear")
+    post = urlsplit(alerts.smtp_url)
+    clear = post.scheme == "smtp" and not alerts.smtp_starttls
+    if clear and alerts.smtp_user and not _loopback(post.hostname or ""):
+        found.append("alerts: smtp_starttls is false, so smtp_password travels in the clear")
     return found
 
 

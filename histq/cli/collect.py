@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 import typer
 
 from histq.cli import options
+from histq.cli.monitor import watched
 from histq.cli.options import Db, FailIfEmpty, Json, Quiet, Verbose
 from histq.errors import Usage
 
@@ -32,9 +33,9 @@ NoWait = Annotated[
 def add_to(app: typer.Typer) -> None:
     app.command(
         rich_help_panel=PANEL, epilog="histq fetch BTCUSDT ETHUSDT -s binance -i 1h --from 30d"
-    )(fetch)
-    app.command(rich_help_panel=PANEL, epilog="histq consume --concurrency 5")(consume)
-    app.command(rich_help_panel=PANEL, epilog="histq sync BTCUSDT --from 30d")(sync)
+    )(watched(fetch, when=lambda given: not given["dry_run"]))
+    app.command(rich_help_panel=PANEL, epilog="histq consume --concurrency 5")(watched(consume))
+    app.command(rich_help_panel=PANEL, epilog="histq sync BTCUSDT --from 30d")(watched(sync))
 
 
 def fetch(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histq.cli.monitor import watched
 from histq.cli.options import ConfigFile, Db, Intervals, Json, Quiet, Sources, Symbols, Verbose
 from histq.errors import Usage
 
@@ -22,7 +23,7 @@ dlq = typer.Typer(no_args_is_help=True, help="Dead letters: data we have and cou
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(rich_help_panel=PANEL, epilog="histq repair BTCUSDT")(repair)
+    app.command(rich_help_panel=PANEL, epilog="histq repair BTCUSDT")(watched(repair))
     app.add_typer(dlq, name="dlq", rich_help_panel=PANEL)
 
 

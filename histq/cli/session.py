@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 
 from histq import config
+from histq.alerts import sentry
 from histq.errors import Locked
 from histq.host import owner_id
 from histq.pipeline.backends import Backends, Opener
@@ -53,6 +54,7 @@ class Session:
         self.settings = self.loaded.settings
         self.opener = Opener(self.settings, owner_id())
         self.runs = RunLog(command, self.opener.owner)
+        sentry.start(self.settings)
 
     def open(self, *, create: bool = False) -> Backends:
         return self.opener.open(create=create)

@@ -67,7 +67,7 @@ class DiskHealth(msgspec.Struct, frozen=True):
 
 class Health(msgspec.Struct, frozen=True):
     """All of it, at one instant, ms. `failure_rate` is of the points of the latest batches, 0 to 1;
-    None where there was none yet.
+    None where there was none yet. `buried_at` is when the newest dead letter was.
     """
 
     at: int
@@ -76,6 +76,7 @@ class Health(msgspec.Struct, frozen=True):
     series: list[SeriesHealth]
     hosts: list[HostHealth]
     disk: DiskHealth
+    buried_at: int | None = None
 
 
 def health(
@@ -92,6 +93,7 @@ def health(
         series=[_series(target, lasts.get(target.series), now) for target in targets],
         hosts=_hosts(targets, settings, folder, now),
         disk=_disk(backends.database.path),
+        buried_at=next((letter.failed_at for letter in backends.queue.letters(limit=1)), None),
     )
 
 

@@ -17,6 +17,7 @@ from histq.errors import Config
 from histq.findings import Finding
 from histq.model import Candle, Series, Span, Window
 from histq.page import Flat, Number
+from histq.stores.alerts import AlertLog
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -135,6 +136,10 @@ class Store(Protocol):
     @property
     def database(self) -> Database | None:
         """The SQLite database it lives in; None elsewhere. One for both makes one transaction."""
+
+    @property
+    def alerts(self) -> AlertLog:
+        """The record of what was wrong and who was told."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything inside happens, or nothing. Joins one that the same file has open."""

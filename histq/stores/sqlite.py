@@ -24,6 +24,7 @@ from histq.stores import (
     Throughput,
     Written,
 )
+from histq.stores.sqlite_alerts import SqliteAlerts
 from histq.stores.sqlite_audit import audit
 from histq.stores.sqlite_bars import bars
 from histq.stores.sqlite_history import SqliteHistory
@@ -52,10 +53,15 @@ class SqliteStore:
         self._clock = clock
         self._revisions = SqliteRevisions(database, clock)
         self._history = SqliteHistory(database, dead)
+        self._alerts = SqliteAlerts(database, clock)
 
     @property
     def database(self) -> Database:
         return self._db
+
+    @property
+    def alerts(self) -> SqliteAlerts:
+        return self._alerts
 
     def transaction(self) -> AbstractContextManager[None]:
         return self._db.transaction()

@@ -20,7 +20,17 @@ def test_init_writes_settings_that_set_nothing_and_makes_the_database(
     assert "wrote histq.toml" in ended.out
     written = tomllib.loads((place / "histq.toml").read_text())
     assert [table for table in written if table != "sources"] == [
-        *("database", "queue", "store", "consume", "gaps", "retention")
+        *(
+            "database",
+            "queue",
+            "store",
+            "consume",
+            "gaps",
+            "daemon",
+            "retention",
+            "alerts",
+            "sentry",
+        )
     ]
     assert set(written["sources"]) == {
         *("binance", "binance-archive", "coingecko", "cryptocompare", "demo")

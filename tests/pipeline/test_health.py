@@ -7,7 +7,7 @@ import pytest
 
 from histq.config import load
 from histq.http import open_budget
-from histq.model import Draft, Series, Window
+from histq.model import DeadLetter, Draft, Kind, Reason, Series, Window
 from histq.page import pack
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.health import Health, health
@@ -95,6 +95,22 @@ def test_the_queue_is_counted(backends: Backends, settings: Settings, tmp_path: 
     found = look(backends, settings, tmp_path).queue
 
     assert (found.messages, found.points, found.ready) == (1, 1, 1)
+
+
+def test_the_newest_dead_letter_says_when_it_was_buried(
+    backends: Backends, settings: Settings, tmp_path: Path
+) -> None:
+    assert look(backends, settings, tmp_path).buried_at is None
+
+    window = Window(NOON, NOON + HOUR)
+    for failed_at in (NOON + 5, NOON + 7):
+        letter = DeadLetter(
+            *(0, Kind.PAGE, HOURLY, window, 1, Reason.POISON, "no price"),
+            *(0, 1, NOON, failed_at, "[]"),
+        )
+        backends.queue.keep([letter])
+
+    assert look(backends, settings, tmp_path).buried_at == NOON + 7
 
 
 def test_a_host_says_what_is_left_of_its_minute_and_how_long_it_wants_silence(

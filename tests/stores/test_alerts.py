@@ -1,0 +1,145 @@
+"""What every store promises of the record of alerts; see test_conformance.py."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from histq.errors import HistqError
+from histq.stores.alerts import Alert, AlertLog, Severity, Turn
+from tests.stores import BACK_ENDS, T0, Bench
+
+
+@pytest.fixture(params=BACK_ENDS)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench()
+    with BACK_ENDS[request.param](bench, tmp_path):
+        yield bench
+
+
+@pytest.fixture
+def log(bench: Bench) -> AlertLog:
+    return bench.store.alerts
+
+
+def deep(since: int = T0, started_at: int | None = T0) -> Alert:
+    return Alert(0, "queue_deep", "queue", Severity.WARNING, "it is deep", since, started_at)
+
+
+def test_an_alert_is_kept_as_it_was_found(log: AlertLog) -> None:
+    kept = log.keep(deep())
+
+    assert kept.id > 0
+    assert replace(kept, id=0) == deep()
+    assert log.open() == log.latest(10) == [kept]
+
+
+def test_what_becomes_of_an_alert_takes_the_place_of_what_was_known(log: AlertLog) -> None:
+    kept = log.keep(deep(started_at=None))
+
+    later = replace(kept, severity=Severity.CRITICAL, text="it is deeper", started_at=T0 + 5)
+    assert log.keep(later) == later
+
+    assert log.open() == [later]
+
+
+def test_an_alert_that_is_over_is_open_no_more(log: AlertLog) -> None:
+    over = replace(log.keep(deep()), better_since=T0 + 5, ended_at=T0 + 9)
+
+    log.keep(over)
+
+    assert log.open() == []
+    assert log.latest(10) == [over]
+
+
+def test_no_two_alerts_of_one_name_and_subject_are_open(log: AlertLog) -> None:
+    log.keep(deep())
+
+    with pytest.raises(HistqError):
+        log.keep(deep(since=T0 + 1))
+
+    assert len(log.open()) == 1
+
+
+def test_what_is_over_may_begin_again(log: AlertLog) -> None:
+    first = log.keep(deep())
+    log.keep(replace(first, ended_at=T0 + 9))
+
+    second = log.keep(deep(since=T0 + 20))
+
+    assert log.open() == [second]
+    assert [alert.id for alert in log.latest(10)] == [second.id, first.id]
+
+
+def test_what_has_not_started_is_open_and_on_no_list(log: AlertLog) -> None:
+    suspected = log.keep(deep(started_at=None))
+
+    assert log.open() == [suspected]
+    assert log.latest(10) == []
+
+
+def test_what_has_not_started_can_be_dropped_and_nothing_else(log: AlertLog) -> None:
+    suspected = log.keep(deep(started_at=None))
+    log.drop(suspected)
+    assert log.open() == []
+
+    started = log.keep(deep())
+    log.drop(started)
+    assert log.open() == [started]
+
+
+def test_the_latest_are_so_many(log: AlertLog) -> None:
+    for number in range(3):
+        log.keep(replace(log.keep(deep(since=T0 + number)), ended_at=T0 + 9))
+
+    assert [alert.since for alert in log.latest(2)] == [T0 + 2, T0 + 1]
+
+
+def test_each_channel_is_asked_once_and_told_for_itself(bench: Bench, log: AlertLog) -> None:
+    alert = log.keep(deep())
+    log.ask(alert, Turn.START, "it is deep", ["webhook", "mail"])
+    log.ask(alert, Turn.START, "said again", ["webhook", "mail"])
+
+    (found,) = log.untold("webhook", 0, 10)
+    assert (found.alert, found.turn, found.text) == (alert, Turn.START, "it is deep")
+    assert found.asked_at == bench.now
+    log.told(found)
+
+    assert log.untold("webhook", 0, 10) == []
+    assert len(log.untold("mail", 0, 10)) == 1
+    assert log.waiting() == {alert.id: ["mail"]}
+
+
+def test_a_channel_tells_in_the_order_it_was_asked(log: AlertLog) -> None:
+    alert = log.keep(deep())
+    log.ask(alert, Turn.START, "it is deep", ["mail"])
+    over = log.keep(replace(alert, ended_at=T0 + 9))
+    log.ask(over, Turn.END, "it is not", ["mail"])
+
+    found = log.untold("mail", 0, 10)
+
+    assert [(one.turn, one.text) for one in found] == [
+        (Turn.START, "it is deep"),
+        (Turn.END, "it is not"),
+    ]
+    assert [one.alert for one in log.untold("mail", 0, 1)] == [over]
+
+
+def test_what_was_asked_too_long_ago_is_not_to_be_told(bench: Bench, log: AlertLog) -> None:
+    log.ask(log.keep(deep()), Turn.START, "it is deep", ["mail"])
+
+    assert log.untold("mail", bench.now, 10) == []
+    assert len(log.untold("mail", bench.now - 1, 10)) == 1
+
+
+def test_what_ended_long_ago_is_forgotten_with_its_notices(log: AlertLog) -> None:
+    old = log.keep(replace(log.keep(deep()), ended_at=T0 + 9))
+    log.ask(old, Turn.START, "it is deep", ["mail"])
+    open_ = log.keep(deep(since=T0 + 20))
+
+    assert log.forget(T0 + 9) == 0
+    assert log.forget(T0 + 10) == 1
+
+    assert log.latest(10) == [open_]
+    assert log.untold("mail", 0, 10) == []
