@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histq.cli.monitor import watched
 from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ Once = Annotated[bool, typer.Option("--once", help="Run every job now, then exit
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(rich_help_panel=PANEL, epilog="histq daemon --once")(daemon)
+    once = watched(daemon, when=lambda given: bool(given["once"]))
+    app.command(rich_help_panel=PANEL, epilog="histq daemon --once")(once)
 
 
 def daemon(

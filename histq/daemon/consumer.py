@@ -4,6 +4,7 @@ import logging
 import threading
 from typing import Final
 
+from histq.alerts import sentry
 from histq.daemon.facts import Facts
 from histq.errors import HistqError
 from histq.pipeline.backends import Opener
@@ -76,6 +77,7 @@ class Consumer:
             self._failed(str(error))
         except Exception as error:  # the top of a thread: the daemon outlives its workers
             logger.exception("job=%s", NAME)
+            sentry.report(error)
             self._failed(f"unexpected {type(error).__name__}: {error}")
         else:
             self._facts.crashed(NAME, "")

@@ -10,6 +10,7 @@ from typing import Final
 
 from histq.daemon.facts import Facts
 from histq.daemon.jobs import Surroundings, row_of, scheduled
+from histq.daemon.lookout import Lookout
 from histq.daemon.systemd import Notifier
 from histq.daemon.turns import Outcome, Turns
 from histq.daemon.watcher import LogWatcher
@@ -56,12 +57,12 @@ class Daemon:
         with series_locks(self._opener.path) as locks:
             lock = _alone(self._opener.path)
             around = Surroundings(self._opener, self._state_folder, locks, self._facts, self._clock)
-            work = Work(around, self._stop)
             try:
-                work.start()
-                self._notifier.ready(work.says)
-                logger.info("started: %s", work.says)
-                self._watch(around, work)
+                running = _Running(around, self._stop)
+                running.start()
+                self._notifier.ready(running.work.says)
+                logger.info("started: %s", running.work.says)
+                self._watch(running)
             finally:
                 lock.close()
 
@@ -76,42 +77,52 @@ class Daemon:
                     break
                 found.append((one.job.name, Turns(one.job, self._facts, self._stop).run_once()))
                 found.append(("consume", self._drain()))
+            self._look_once(around)
         return [(name, outcome) for name, outcome in found if outcome.said]
 
     def hang_up(self, _number: int, _frame: FrameType | None) -> None:
         """For SIGHUP: new settings are wanted."""
         self._hung_up.set()
 
-    def _watch(self, around: Surroundings, work: Work) -> None:
+    def _watch(self, running: "_Running") -> None:
         while not self._stop.wait(TICK_S):
             if self._hung_up.is_set():
                 self._hung_up.clear()
                 self._notifier.reloading()
-                around, work = self._renewed(around, work)
-                self._notifier.ready(work.says)
-            if work.alive:
+                running = self._renewed(running)
+                self._notifier.ready(running.work.says)
+            running.lookout.look()
+            if running.work.alive:
                 self._notifier.alive()
         self._notifier.stopping()
-        seconds = around.settings.consume.shutdown_seconds
-        if left := work.end(seconds):
-            logger.warning("still busy after %g s, and left: %s", seconds, ", ".join(left))
+        if left := running.end():
+            logger.warning("still busy, and left: %s", ", ".join(left))
 
-    def _renewed(self, around: Surroundings, work: Work) -> tuple[Surroundings, Work]:
+    def _renewed(self, running: "_Running") -> "_Running":
         """What goes on with the new settings; with the old ones where the new are wrong."""
+        around = running.around
         try:
             settings = self._load()
             if settings.database.path != around.settings.database.path:
                 raise Config("database.path cannot change while the daemon runs; restart it")
             renewed = around._replace(opener=around.opener._replace(settings=settings))
-            successor = Work(renewed, self._stop)
+            successor = _Running(renewed, self._stop)
         except HistqError as error:
             logger.error("new settings refused, the old ones stay: %s", error)
-            return around, work
-        # Runs under way end as they began; the series' locks keep the new ones out of their way.
-        work.retire(around.settings.consume.shutdown_seconds)
+            return running
+        running.retire()
         successor.start()
-        logger.info("new settings taken: %s", successor.says)
-        return renewed, successor
+        logger.info("new settings taken: %s", successor.work.says)
+        return successor
+
+    def _look_once(self, around: Surroundings) -> None:
+        lookout = Lookout(around, [one.job.name for one in scheduled(around)])
+        lookout.start()
+        try:
+            lookout.look()
+            lookout.wait_told()
+        finally:
+            lookout.close()
 
     def _drain(self) -> Outcome:
         runs = RunLog(row_of("consume"), self._opener.owner)
@@ -129,6 +140,32 @@ class Daemon:
         with self._opener.open(create=True) as backends:
             runs.end(backends.store, report.exit_code, "")
         return Outcome(report.exit_code, said)
+
+
+class _Running:
+    """All that goes on under one set of settings. Raises Config where they are wrong."""
+
+    def __init__(self, around: Surroundings, stop: Stop) -> None:
+        self.around = around
+        self.work = Work(around, stop)
+        self.lookout = Lookout(around, self.work.jobs)
+
+    def start(self) -> None:
+        self.lookout.start()
+        self.work.start()
+
+    def retire(self) -> None:
+        """Makes room for a successor: runs under way end as they began, and the locks of the series
+        keep the new ones out of their way.
+        """
+        self.lookout.close()
+        self.work.retire(self.around.settings.consume.shutdown_seconds)
+
+    def end(self) -> list[str]:
+        """Ends all of it in time; the names of the jobs that did not."""
+        left = self.work.end(self.around.settings.consume.shutdown_seconds)
+        self.lookout.close()
+        return left
 
 
 def _alone(path: Path) -> FairLock:

@@ -6,7 +6,7 @@ Kind = dict[str, str]
 
 
 class Facts:
-    """By kind and subject, what is wrong; an empty text says that it is right again."""
+    """By kind and subject, what is wrong; an empty text says that all is well with it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,4 @@ class Facts:
 
     def _note(self, kind: Kind, subject: str, why: str) -> None:
         with self._lock:
-            if why:
-                kind[subject] = why
-            else:
-                kind.pop(subject, None)
+            kind[subject] = why

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from histq.alerts import sentry
 from histq.daemon.facts import Facts
 from histq.errors import HistqError
 from histq.stop import Stop
@@ -92,6 +93,7 @@ class Turns:
             return Outcome(error.exit_code, str(error))
         except Exception as error:  # the top of a thread: the daemon outlives its jobs
             logger.exception("job=%s", self.job.name)
+            sentry.report(error)
             self._facts.crashed(self.job.name, f"{type(error).__name__}: {error}")
             return Outcome(UNEXPECTED, f"unexpected {type(error).__name__}: {error}")
         self._facts.crashed(self.job.name, "")

@@ -58,6 +58,11 @@ class Work:
             self._scheduler.add_job(planned.turns, when, name=planned.one.job.name)
 
     @property
+    def jobs(self) -> list[str]:
+        """Their names."""
+        return [planned.one.job.name for planned in self._planned]
+
+    @property
     def says(self) -> str:
         names = [f"{p.one.job.name} ({p.one.schedule})" for p in self._planned]
         return ", ".join(["consume", *names])

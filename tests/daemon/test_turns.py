@@ -65,7 +65,7 @@ def test_a_run_past_its_deadline_is_stopped_and_told() -> None:
     assert outcome.exit_code == 3
     assert "past its deadline of 0.05 s; half of it" in outcome.said
     _, overdue, _ = facts.now()
-    assert list(overdue) == ["job"]
+    assert "past its deadline" in overdue["job"]
 
 
 def test_a_run_in_time_ends_the_report_of_a_late_one() -> None:
@@ -74,7 +74,7 @@ def test_a_run_in_time_ends_the_report_of_a_late_one() -> None:
 
     turns(lambda stop: Outcome(0, "done"), facts).run_once()
 
-    assert facts.now() == ({}, {}, {})
+    assert facts.now() == ({"job": ""}, {"job": ""}, {})
 
 
 def test_no_run_begins_after_the_stop() -> None:
@@ -115,7 +115,7 @@ def test_an_error_of_ours_is_an_outcome_and_no_crash() -> None:
     outcome = turns(run, facts).run_once()
 
     assert outcome == Outcome(11, "somebody has it")
-    assert facts.now() == ({}, {}, {})
+    assert facts.now() == ({}, {"job": ""}, {})
 
 
 def test_a_crash_is_told_until_a_run_goes_well() -> None:
@@ -134,4 +134,4 @@ def test_a_crash_is_told_until_a_run_goes_well() -> None:
     assert crashed == {"job": "ZeroDivisionError: nobody foresaw it"}
     fails.clear()
     job.run_once()
-    assert facts.now() == ({}, {}, {})
+    assert facts.now() == ({"job": ""}, {"job": ""}, {})

@@ -1,0 +1,74 @@
+"""Looks every few seconds at how everything is, and has what is wrong told."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from histq.alerts.alerts import Alerts
+from histq.alerts.channels import open_channels
+from histq.alerts.facts import Facts as Known
+from histq.daemon.consumer import NAME
+from histq.daemon.jobs import Surroundings
+from histq.errors import HistqError
+from histq.pipeline.health import health
+from histq.pipeline.targets import select
+
+EVERY_S: Final = 5.0
+LOCK_TIMEOUT_S: Final = 5.0
+"""A look must not keep the daemon from hearing its signals."""
+
+TOLD_WITHIN_S: Final = 20.0
+"""What a run of every job, once, gives the receivers before it ends."""
+
+
+class Lookout:
+    """For one thread. `jobs` are the names of all that run. Raises Config for wrong receivers."""
+
+    def __init__(self, around: Surroundings, jobs: Sequence[str]) -> None:
+        self._around = around
+        self._jobs = jobs
+        self._opener = around.opener._replace(lock_timeout_s=LOCK_TIMEOUT_S)
+        self._targets = select(around.settings).targets
+        self._channels = open_channels(around.settings.alerts)
+        self._alerts: Alerts | None = None
+        self._due_at = 0.0
+
+    def start(self) -> None:
+        """From here on its receivers are this one's; what began before is told by it."""
+        self._alerts = Alerts(self._opener, self._channels, clock=self._around.clock)
+
+    def look(self) -> None:
+        """Does nothing until the next look is due."""
+        if self._alerts is None or time.monotonic() < self._due_at:
+            return
+        self._due_at = time.monotonic() + EVERY_S
+        try:
+            with self._opener.open(create=True) as backends:
+                seen = health(
+                    backends,
+                    self._targets,
+                    self._around.settings,
+                    self._around.state_folder,
+                    self._around.clock(),
+                )
+                self._alerts.look(backends.store, seen, self._known())
+        except HistqError as error:
+            self._alerts.unable(error)
+
+    def wait_told(self) -> None:
+        """Until the receivers took what there is, or that takes too long."""
+        if self._alerts is not None:
+            self._alerts.wait_told(TOLD_WITHIN_S)
+
+    def close(self) -> None:
+        if self._alerts is not None:
+            self._alerts.close()
+            self._alerts = None
+
+    def _known(self) -> Known:
+        crashed, overdue, refused = self._around.facts.now()
+        return Known(
+            workers=dict.fromkeys([*self._jobs, NAME]) | crashed,
+            jobs=dict.fromkeys(self._jobs) | overdue,
+            sources=refused,
+        )
