@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.alerts.receivers import WebReceiver
 from tests.conftest import Histq, source_at
 from tests.loopback import Asked, Loopback, Says
 
@@ -270,3 +271,38 @@ def test_its_descriptors_stay_as_many_over_many_runs(place: Path, settings: dict
         until(lambda: value(place, FETCHES) >= 6)
 
         assert len(list(folder.iterdir())) <= before + 6  # those of a run under way
+
+
+def test_a_source_that_refuses_is_told_once_and_once_when_it_serves_again(
+    place: Path, settings: dict[str, str], server: Loopback
+) -> None:
+    server.answer_with(lambda asked: Says(b'{"code":0}', 451))
+    with WebReceiver() as receiver:
+        settings["HISTQ_ALERTS__WEBHOOK_URL"] = f"{receiver.url}/hook"
+        with running(place, settings) as daemon:
+            (started,) = told(receiver, "source_refuses", 1)
+            server.answer_with(hours)
+            _, ended_ = told(receiver, "source_refuses", 2)
+            until(lambda: value(place, PRICES) >= 719)
+            code, _ = ended(daemon, signal.SIGTERM)
+
+    assert code == 143
+    assert (started["state"], ended_["state"]) == ("start", "end")
+    assert (started["subject"], ended_["subject"]) == ("binance", "binance")
+    assert "HTTP 451" in started["text"]
+
+
+def told(receiver: WebReceiver, name: str, count: int) -> list[dict[str, str]]:
+    """What the receiver heard of that condition, once it is so much."""
+    found: list[dict[str, str]] = []
+
+    def enough() -> bool:
+        found[:] = [
+            document
+            for document in (json.loads(post.body) for post in receiver.inbox.all)
+            if document["name"] == name
+        ]
+        return len(found) >= count
+
+    until(enough)
+    return found
