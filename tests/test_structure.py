@@ -16,7 +16,7 @@ MOST_LINES = 350
 FLOORS = (
     ("errors",),
     ("locks", "host", "stop", "model", "mounts", "packaged"),
-    ("place", "ledger", "page", "findings"),
+    ("place", "ledger", "page", "findings", "dates"),
     ("db",),
     (
         *("providers", "queues", "stores", "plan", "gaps", "importing", "export", "compare"),

@@ -52,7 +52,7 @@ def chart(
     import shutil
 
     from histq.chart import stretch
-    from histq.cli.dates import span
+    from histq.dates import span
     from histq.cli.session import Session
     from histq.host import wall_clock
     from histq.pipeline.chart import collect

@@ -189,7 +189,7 @@ def fetch_job(
     state_folder: Path | None = None,
 ) -> "FetchJob":
     """The job that it means. Raises Usage, and Credentials, before anything is made or asked."""
-    from histq.cli import dates
+    from histq import dates
     from histq.host import wall_clock
     from histq.pipeline.targets import select
     from histq.plan import Wish

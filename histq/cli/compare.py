@@ -99,7 +99,7 @@ def compare(
 def _measure(
     since: str | None, until: str | None, tolerance: str, volume: bool, limit: int
 ) -> "Measure":
-    from histq.cli.dates import span
+    from histq.dates import span
     from histq.host import wall_clock
     from histq.model import Window
     from histq.page import MOST

@@ -176,7 +176,7 @@ def prune(
 
 def _before(session: "Session", kinds: list[str], older_than: str | None) -> "dict[Kind, int]":
     """The instants before which each kind goes. Raises Usage."""
-    from histq.cli.dates import instant
+    from histq.dates import instant
     from histq.host import wall_clock
     from histq.pipeline.prune import Kind, cutoffs
 

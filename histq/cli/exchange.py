@@ -113,7 +113,7 @@ def _shape(
     resample: str | None,
     incomplete: bool,
 ) -> "Shape":
-    from histq.cli.dates import span
+    from histq.dates import span
     from histq.export import Fill, Format
     from histq.host import wall_clock
     from histq.model import Interval, Window

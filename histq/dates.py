@@ -33,14 +33,20 @@ LISTING = "listing"
 """As --from: the first candle there is."""
 
 
-def span(since: str | None, until: str | None, now: int) -> tuple[int | None, int | None]:
-    """Both ends as instants, None where nothing was said. Raises Usage for an empty span."""
-    start = None if since in (None, LISTING) else instant(since, now, "--from")
-    end = None if until is None else instant(until, now, "--to")
+def span(
+    since: str | None, until: str | None, now: int, names: tuple[str, str] = ("--from", "--to")
+) -> tuple[int | None, int | None]:
+    """Both ends as instants, None where nothing was said. Raises Usage for an empty span.
+
+    `names` is what the two are called where the user wrote them.
+    """
+    from_, to = names
+    start = None if since in (None, LISTING) else instant(since, now, from_)
+    end = None if until is None else instant(until, now, to)
     if start is not None and start > now:
-        raise Usage(f"--from {since} is in the future; there are no prices yet")
+        raise Usage(f"{from_} {since} is in the future; there are no prices yet")
     if start is not None and end is not None and start >= end:
-        raise Usage(f"--from {since} is not before --to {until}")
+        raise Usage(f"{from_} {since} is not before {to} {until}")
     if start is not None and start < 0:
-        raise Usage(f"--from {since} is before 1970; there are no prices")
+        raise Usage(f"{from_} {since} is before 1970; there are no prices")
     return start, end

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from histq.cli.dates import instant, span
+from histq.dates import instant, span
 from histq.errors import Usage
 
 NOW = 1_700_000_000_000
