@@ -58,6 +58,20 @@ class Batch(NamedTuple):
     elapsed_ms: float
 
 
+class Tally(NamedTuple):
+    """What the batches of one source did together; as `Batch`."""
+
+    source: str
+    batches: int
+    messages: int
+    points: int
+    inserted: int
+    duplicates: int
+    revised: int
+    dead: int
+    elapsed_ms: float
+
+
 class SeriesStats(msgspec.Struct, frozen=True):
     """`missing` counts grid slots between first and last less accepted holes; None for `spot`."""
 
@@ -150,8 +164,8 @@ class Store(Protocol):
     def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
         """Records that a candle was told again with other values, as (stored, later)."""
 
-    def candles(self, series: Series, window: Window) -> Iterator[Candle]:
-        """Those that open in the window, in order, in constant memory.
+    def candles(self, series: Series, window: Window, limit: int | None = None) -> Iterator[Candle]:
+        """Those that open in the window, in order, in constant memory; the first `limit` if given.
 
         Holds no snapshot between reads: what is written ahead of it meanwhile is seen.
         """
@@ -188,6 +202,18 @@ class Store(Protocol):
 
     def batches(self, limit: int) -> list[Batch]:
         """The latest rows of the throughput record, newest first."""
+
+    def tallies(self, after: int) -> tuple[int, list[Tally]]:
+        """The batches logged since the mark `after`, by source, and the mark to ask with next.
+
+        0 is the mark before the first.
+        """
+
+    def history(self, window: Window, step_ms: int) -> list[tuple[int, Tally]]:
+        """The batches of a stretch of time, by source and step, in order; none for an idle step.
+
+        A step is named by its start, a multiple of `step_ms`.
+        """
 
     def start_run(self, command: str, owner: str) -> int:
         """Opens a row of the audit trail; its id."""

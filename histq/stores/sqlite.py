@@ -11,7 +11,7 @@ from histq.findings import Finding
 from histq.host import Clock, is_dead, wall_clock
 from histq.ledger import ACCEPTED, overlay
 from histq.model import FIELDS, WIDTH, Candle, Interval, Series, Span, State, Window
-from histq.page import Flat, flatten, timestamps
+from histq.page import MOST, Flat, flatten, timestamps
 from histq.stores import (
     Applied,
     Bar,
@@ -21,6 +21,7 @@ from histq.stores import (
     Revision,
     Run,
     SeriesStats,
+    Tally,
     Throughput,
     Written,
 )
@@ -36,6 +37,10 @@ ROWS_A_STATEMENT: Final = 100
 ROWS_A_READ: Final = 5_000
 
 _COLUMNS = ", ".join(FIELDS)
+_TALLY = (
+    "count(*), sum(messages), sum(points), sum(inserted), sum(duplicates), sum(revised), sum(dead),"
+    " sum(elapsed_ms)"
+)
 _SPAN = 'start, "end", state, seen, asked_at, reason, via'
 
 
@@ -133,17 +138,19 @@ class SqliteStore:
         with nullcontext() if dry_run else self._db.transaction():
             return self._revisions.apply(ids, dry_run=dry_run)
 
-    def candles(self, series: Series, window: Window) -> Iterator[Candle]:
+    def candles(self, series: Series, window: Window, limit: int | None = None) -> Iterator[Candle]:
         # A read of bounded length each: an open cursor would keep the WAL from being checkpointed.
         start, end = window
+        left = MOST if limit is None else limit
         while found := self._db.rows(
             f"select {_COLUMNS} from prices where series_id = (select id from series"
             " where source = ? and symbol = ? and interval = ?)"
             " and timestamp >= ? and timestamp < ? order by timestamp limit ?",
-            (*series, start, end, ROWS_A_READ),
+            (*series, start, end, min(left, ROWS_A_READ)),
         ):
             yield from starmap(Candle, found)
             start = found[-1][0] + 1
+            left -= len(found)
 
     def bars(self, series: Series, windows: Sequence[Window]) -> list[Bar]:
         return bars(self._db, series, windows)
@@ -224,6 +231,22 @@ class SqliteStore:
             (limit,),
         )
         return [Batch(*row) for row in found]
+
+    def tallies(self, after: int) -> tuple[int, list[Tally]]:
+        # By id, which grows with every commit: what comes later may be dated earlier.
+        found = self._db.rows(
+            f"select max(id), source, {_TALLY} from ingestion_stats where id > ? group by source",
+            (after,),
+        )
+        return max((row[0] for row in found), default=after), [Tally(*row[1:]) for row in found]
+
+    def history(self, window: Window, step_ms: int) -> list[tuple[int, Tally]]:
+        found = self._db.rows(
+            f"select at / :step * :step as step, source, {_TALLY} from ingestion_stats"
+            " where at >= :start and at < :end group by step, source order by step, source",
+            {"step": step_ms, "start": window.start, "end": window.end},
+        )
+        return [(row[0], Tally(*row[1:])) for row in found]
 
     def start_run(self, command: str, owner: str) -> int:
         with self._db.transaction():
