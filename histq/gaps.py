@@ -110,7 +110,7 @@ def _holes(spans: Sequence[Span]) -> Iterator[Span]:
 
 
 def _gap(series: Series, interval: Interval, span: Span, known_to: int) -> Gap:
-    why = _why(span, known_to)
+    why = why_of(span, known_to)
     return Gap(
         *series,
         start=span.start,
@@ -124,7 +124,7 @@ def _gap(series: Series, interval: Interval, span: Span, known_to: int) -> Gap:
     )
 
 
-def _why(span: Span, known_to: int) -> Why:
+def why_of(span: Span, known_to: int) -> Why:
     """Why the span holds nothing; `known_to` is the end of the ledger."""
     match span.state:
         case State.UNLISTED:
@@ -150,7 +150,7 @@ def coverage(series: Series, spans: Sequence[Span], within: Window | None = None
     slots = interval.slots(*within) if within else 0
     stored = _slots((s for s in spans if s.state is State.STORED), interval, within)
     queued = _slots((s for s in spans if s.state is State.QUEUED), interval, within)
-    whys = [(span, _why(span, spans[-1].end)) for span in spans]
+    whys = [(span, why_of(span, spans[-1].end)) for span in spans]
     sure = (Why.EMPTY, Why.BEFORE_LISTING)
     accepted = _slots((span for span, why in whys if why in sure), interval, within)
     not_closed = _slots((span for span, why in whys if why is Why.NOT_CLOSED), interval, within)

@@ -50,6 +50,9 @@ def test_the_wheel_carries_what_the_program_reads(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert {"histq/schema.sql", "histq/config.example.toml", "histq/py.typed"} <= set(names)
+    page = {f"histq/web/page/{path.name}" for path in (ROOT / "histq/web/page").iterdir()}
+    assert "histq/web/page/index.html" in page
+    assert page <= set(names)
 
 
 def test_the_wheel_carries_every_module_and_no_tests(wheel: Path) -> None:

@@ -27,7 +27,7 @@ FLOORS = (
     ("http",),
     ("client",),
     ("pipeline", "demo"),
-    ("alerts",),
+    ("alerts", "web"),
     ("daemon",),
     ("cli",),
     ("__main__",),

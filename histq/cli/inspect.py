@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from histq.cli.session import Session
 
 PANEL = "Inspect"
-LAST_RUNS = 5
-
 
 FOUND_SOMETHING = 3
 
@@ -38,7 +36,7 @@ def stats(
     session = Session("stats", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     if json:
         with session.open() as backends:
-            session.document(collect(backends, LAST_RUNS))
+            session.document(collect(backends))
     else:
         session.out.print(shown(session))
 
@@ -52,7 +50,7 @@ def shown(session: "Session") -> "RenderableType":
     from histq.pipeline.stats import collect
 
     with session.open() as backends:
-        found = collect(backends, LAST_RUNS)
+        found = collect(backends)
     parts = [
         render.queue(found.queue, session.settings.queue.alert_depth),
         render.coverage(found.series),

@@ -1,11 +1,15 @@
 """What `stats` shows: the document of its `--json`."""
 
+from typing import Final
+
 import msgspec
 
 from histq.model import Depth
 from histq.pipeline.backends import Backends
 from histq.queues import DeadCount
 from histq.stores import Run, SeriesStats, Throughput
+
+LAST_RUNS: Final = 5
 
 
 class DatabaseStats(msgspec.Struct, frozen=True):
@@ -22,7 +26,7 @@ class Stats(msgspec.Struct, frozen=True):
     database: DatabaseStats
 
 
-def collect(backends: Backends, last_runs: int) -> Stats:
+def collect(backends: Backends, last_runs: int = LAST_RUNS) -> Stats:
     """From counters, the ledger and indexes alone: the price table is not read."""
     database = backends.database
     return Stats(
