@@ -66,6 +66,9 @@ class DaemonSettings(_Table):
     backup_folder: str = ""
     backup_keep: _Count = 7
     deadline_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
+    listen: str = ""
+    token: SecretStr = SecretStr("")
+    hosts: list[str] = []
 
 
 class RetentionSettings(_Table):

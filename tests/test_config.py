@@ -478,7 +478,7 @@ def test_the_example_holds_every_setting_and_no_other(folder: Path) -> None:
 
     assert keys(example) == every
     assert {"sources.binance.api_key", "queue.lease_s", "tokens", "gaps.confirm_after_s"} <= every
-    assert len(every) == 1 + 3 + 8 + 1 + 2 + 1 + 4 + 10 + 1 + 5 * 12 + 11 + 1
+    assert len(every) == 1 + 3 + 8 + 1 + 2 + 1 + 4 + 10 + 1 + 5 * 12 + 14 + 1
 
 
 def test_every_value_of_the_example_is_the_default(folder: Path) -> None:

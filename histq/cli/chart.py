@@ -52,8 +52,8 @@ def chart(
     import shutil
 
     from histq.chart import stretch
-    from histq.dates import span
     from histq.cli.session import Session
+    from histq.dates import span
     from histq.host import wall_clock
     from histq.pipeline.chart import collect
     from histq.pipeline.ledgers import ledgers

@@ -1,6 +1,6 @@
 """daemon: everything on a schedule."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,14 @@ INCOMPLETE = 3
 Once = Annotated[bool, typer.Option("--once", help="Run every job now, then exit; for cron.")]
 
 
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen", metavar="HOST:PORT", help="Answer HTTP there; a token unless on the loopback."
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     once = watched(daemon, when=lambda given: bool(given["once"]))
     app.command(rich_help_panel=PANEL, epilog="histq daemon --once")(once)
@@ -26,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
 
 def daemon(
     once: Once = False,
+    listen: Listen = None,
     db: Db = None,
     config: ConfigFile = None,
     json: Json = False,
@@ -44,10 +53,15 @@ def daemon(
 
     if json and not once:
         raise Usage("--json prints the document of --once; a daemon that stays has none")
-    session = Session("daemon", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    if listen is not None and once:
+        raise Usage("--once answers nobody; --listen is for a daemon that stays")
+    flags: dict[str, Any] = {} if listen is None else {"daemon": {"listen": listen}}
+    session = Session(
+        "daemon", db=db, file=config, json=json, quiet=quiet, verbose=verbose, flags=flags
+    )
     stop = Stop().on_signals()
     runs = Daemon(
-        _loader(db, config),
+        _loader(flags, db, config),
         session.opener,
         state_folder(),
         stop,
@@ -74,8 +88,12 @@ def daemon(
     raise typer.Exit(stop.exit_code if stop else exit_code)
 
 
-def _loader(db: "Path | None", config: "Path | None") -> "Callable[[], Settings]":
+def _loader(
+    flags: dict[str, Any], db: "Path | None", config: "Path | None"
+) -> "Callable[[], Settings]":
+    """Reads the settings anew, the command line above them as before."""
     from histq.config import load
 
-    flags = {} if db is None else {"database": {"path": str(db)}}
+    if db is not None:
+        flags = {**flags, "database": {"path": str(db)}}
     return lambda: load(flags, file=config).settings

@@ -1,5 +1,6 @@
 """The daemon's life: begin, watch, take new settings, end."""
 
+import contextlib
 import logging
 import signal
 import threading
@@ -11,6 +12,7 @@ from typing import Final
 from histq.daemon.facts import Facts
 from histq.daemon.jobs import Surroundings, row_of, scheduled
 from histq.daemon.lookout import Lookout
+from histq.daemon.page import Page, figures
 from histq.daemon.systemd import Notifier
 from histq.daemon.turns import Outcome, Turns
 from histq.daemon.watcher import LogWatcher
@@ -24,6 +26,7 @@ from histq.pipeline.runs import RunLog
 from histq.place import beside, series_locks
 from histq.settings import Settings
 from histq.stop import Stop
+from histq.web import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -50,21 +53,24 @@ class Daemon:
         self._clock = clock
         self._facts = Facts()
         self._hung_up = threading.Event()
+        self._running: _Running | None = None
 
     def run(self) -> None:
         """All jobs on their schedules, and the consumer, until the stop."""
         self._opener.open(create=True).close()
-        with series_locks(self._opener.path) as locks:
-            lock = _alone(self._opener.path)
+        with series_locks(self._opener.path) as locks, contextlib.ExitStack() as held:
+            held.callback(_alone(self._opener.path).close)
             around = Surroundings(self._opener, self._state_folder, locks, self._facts, self._clock)
-            try:
-                running = _Running(around, self._stop)
-                running.start()
-                self._notifier.ready(running.work.says)
-                logger.info("started: %s", running.work.says)
-                self._watch(running)
-            finally:
-                lock.close()
+            self._running = _Running(around, self._stop)
+            page = Page(around, self._figures)
+            held.callback(page.stop)
+            page.start()
+            self._running.start()
+            self._notifier.ready(self._running.work.says)
+            logger.info("started: %s", self._running.work.says)
+            if page.address:
+                logger.info("listening on %s", page.address)
+            self._watch(page)
 
     def once(self) -> list[tuple[str, Outcome]]:
         """Every job now, one after the other, each followed by a consumer until nothing waits."""
@@ -84,21 +90,26 @@ class Daemon:
         """For SIGHUP: new settings are wanted."""
         self._hung_up.set()
 
-    def _watch(self, running: "_Running") -> None:
+    def _figures(self) -> list[Figure]:
+        running = self._running
+        return [] if running is None else figures(running.work.turns, running.lookout.alerts)
+
+    def _watch(self, page: Page) -> None:
+        assert self._running is not None, "there is something to watch"
         while not self._stop.wait(TICK_S):
             if self._hung_up.is_set():
                 self._hung_up.clear()
                 self._notifier.reloading()
-                running = self._renewed(running)
-                self._notifier.ready(running.work.says)
-            running.lookout.look()
-            if running.work.alive:
+                self._running = self._renewed(self._running, page)
+                self._notifier.ready(self._running.work.says)
+            self._running.lookout.look()
+            if self._running.work.alive and page.alive:
                 self._notifier.alive()
         self._notifier.stopping()
-        if left := running.end():
+        if left := self._running.end():
             logger.warning("still busy, and left: %s", ", ".join(left))
 
-    def _renewed(self, running: "_Running") -> "_Running":
+    def _renewed(self, running: "_Running", page: Page) -> "_Running":
         """What goes on with the new settings; with the old ones where the new are wrong."""
         around = running.around
         try:
@@ -106,12 +117,14 @@ class Daemon:
             if settings.database.path != around.settings.database.path:
                 raise Config("database.path cannot change while the daemon runs; restart it")
             renewed = around._replace(opener=around.opener._replace(settings=settings))
+            page.refuse(renewed)
             successor = _Running(renewed, self._stop)
         except HistqError as error:
             logger.error("new settings refused, the old ones stay: %s", error)
             return running
         running.retire()
         successor.start()
+        page.renew(renewed)
         logger.info("new settings taken: %s", successor.work.says)
         return successor
 

@@ -1,6 +1,7 @@
 """Looks every few seconds at how everything is, and has what is wrong told."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ from histq.daemon.jobs import Surroundings
 from histq.errors import HistqError
 from histq.pipeline.health import health
 from histq.pipeline.targets import select
+from histq.stores import Store
 
 EVERY_S: Final = 5.0
 LOCK_TIMEOUT_S: Final = 5.0
@@ -32,6 +34,7 @@ class Lookout:
         self._channels = open_channels(around.settings.alerts)
         self._alerts: Alerts | None = None
         self._due_at = 0.0
+        self.alerts: Counter[str] = Counter()  # how many of each condition hold
 
     def start(self) -> None:
         """From here on its receivers are this one's; what began before is told by it."""
@@ -52,8 +55,16 @@ class Lookout:
                     self._around.clock(),
                 )
                 self._alerts.look(backends.store, seen, self._known())
+                self._count(backends.store)
         except HistqError as error:
             self._alerts.unable(error)
+
+    def _count(self, store: Store) -> None:
+        # One that is over stays, as none: a metric that vanishes looks like one that is unknown.
+        counted = Counter(dict.fromkeys(self.alerts, 0))
+        holding = (alert for alert in store.alerts.open() if alert.started_at is not None)
+        counted.update(alert.name for alert in holding)
+        self.alerts = counted
 
     def wait_told(self) -> None:
         """Until the receivers took what there is, or that takes too long."""

@@ -42,6 +42,8 @@ class Turns:
         self._lock = threading.Lock()
         self._again = False
         self.running = False
+        self.runs = 0
+        self.exit_code: int | None = None  # of the last run
 
     def __call__(self) -> None:
         with self._lock:
@@ -79,6 +81,7 @@ class Turns:
             said = f"ended, it was past its deadline of {self.job.deadline_s:g} s; {outcome.said}"
             outcome = Outcome(PAST_DEADLINE, said)
         self._facts.overdue(name, outcome.said if late.is_set() else "")
+        self.runs, self.exit_code = self.runs + 1, outcome.exit_code
         level = logging.WARNING if outcome.exit_code else logging.INFO
         took_ms = round((time.monotonic() - began) * 1000)
         logger.log(

@@ -58,6 +58,11 @@ class Work:
             self._scheduler.add_job(planned.turns, when, name=planned.one.job.name)
 
     @property
+    def turns(self) -> list[Turns]:
+        """Those of every job."""
+        return [planned.turns for planned in self._planned]
+
+    @property
     def jobs(self) -> list[str]:
         """Their names."""
         return [planned.one.job.name for planned in self._planned]

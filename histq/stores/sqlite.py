@@ -9,7 +9,7 @@ from typing import Final
 from histq.db import Database
 from histq.findings import Finding
 from histq.host import Clock, is_dead, wall_clock
-from histq.ledger import ACCEPTED, overlay
+from histq.ledger import overlay
 from histq.model import FIELDS, WIDTH, Candle, Interval, Series, Span, State, Window
 from histq.page import MOST, Flat, flatten, timestamps
 from histq.stores import (
@@ -28,6 +28,7 @@ from histq.stores import (
 from histq.stores.sqlite_alerts import SqliteAlerts
 from histq.stores.sqlite_audit import audit
 from histq.stores.sqlite_bars import bars
+from histq.stores.sqlite_coverage import coverage
 from histq.stores.sqlite_history import SqliteHistory
 from histq.stores.sqlite_revisions import SqliteRevisions
 
@@ -263,42 +264,7 @@ class SqliteStore:
             )
 
     def coverage(self) -> list[SeriesStats]:
-        found = self._db.rows(
-            "select id, source, symbol, interval, points, first, last, doubled from series"
-            " order by source, symbol, interval"
-        )
-        return [self._series_stats(*row) for row in found]
-
-    def _series_stats(
-        self,
-        series_id: int,
-        source: str,
-        symbol: str,
-        name: str,
-        points: int,
-        first: int | None,
-        last: int | None,
-        doubled: int,
-    ) -> SeriesStats:
-        interval = Interval(name)
-        missing = None
-        if interval.gridded and first is not None and last is not None:
-            slots = interval.slots(interval.floor(first), interval.next(last))
-            filled = points - doubled
-            missing = max(0, slots - filled - self._accepted(series_id, interval, first, last))
-        failed = self._db.value(
-            "select count(*) from spans where series_id = ? and state = ?",
-            (series_id, State.FAILED),
-        )
-        return SeriesStats(source, symbol, name, points, first, last, missing, failed)
-
-    def _accepted(self, series_id: int, interval: Interval, first: int, last: int) -> int:
-        """Slots between first and last that the provider has said to be empty, and is believed."""
-        found = self._db.rows(
-            'select start, "end" from spans where series_id = ? and state = ? and seen >= ?',
-            (series_id, State.EMPTY, ACCEPTED),
-        )
-        return sum(interval.slots(max(start, first), min(end, last)) for start, end in found)
+        return coverage(self._db)
 
     def throughput(self) -> list[Throughput]:
         found = self._db.rows(

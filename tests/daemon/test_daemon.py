@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.alerts.receivers import WebReceiver
@@ -306,3 +307,26 @@ def told(receiver: WebReceiver, name: str, count: int) -> list[dict[str, str]]:
 
     until(enough)
     return found
+
+
+def test_it_answers_over_http_while_it_runs(place: Path, settings: dict[str, str]) -> None:
+    settings["HISTQ_DAEMON__LISTEN"] = "127.0.0.1:0"
+    with running(place, settings) as daemon:
+        assert daemon.stderr is not None
+        line = next(line for line in daemon.stderr if "listening on" in line)
+        address = line.split()[-1]
+        until(lambda: httpx.get(f"{address}/readyz").status_code == 200)
+        metrics = httpx.get(f"{address}/metrics").text
+        code, err = ended(daemon, signal.SIGTERM)
+
+    assert (code, "Traceback" in err) == (143, False)
+    assert 'histq_job_runs_total{environment="development",job="fetch binance"}' in metrics
+    assert 'histq_job_last_exit_code{environment="development",job="fetch binance"} 0.0' in metrics
+
+
+def test_an_address_that_others_reach_needs_a_token(histq: Histq, settings: dict[str, str]) -> None:
+    refused = histq("daemon", "--listen", "0.0.0.0:0", **settings)
+
+    assert (refused.code, refused.out) == (5, "")
+    assert "token" in refused.err
+    assert len(refused.err.splitlines()) == 1
