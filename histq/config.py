@@ -18,12 +18,18 @@ from pydantic_core import ErrorDetails
 from histq.errors import Config, Usage
 from histq.packaged import packaged
 from histq.providers import providers
-from histq.settings import SECRETS, Settings, SourceSettings
+from histq.settings import DATABASES, SECRETS, Settings, SourceSettings
 
 FILE_NAME: Final = "histq.toml"
 ENVIRONMENT_PREFIX: Final = "HISTQ_"
-ALIASES: Final = {"HISTQ_DB": ("database", "path")}
+ALIASES: Final = {
+    "HISTQ_DB": ("database", "path"),
+    "HISTQ_LOG_FORMAT": ("logs", "format"),
+    "HISTQ_LOG_LEVEL": ("logs", "level"),
+}
 """Short names of settings in the environment."""
+FORMAT_VARIABLES: Final = ("HISTQ_LOG_FORMAT", "HISTQ_LOGS__FORMAT")
+HOW_TO_LOG: Final = (*FORMAT_VARIABLES, "HISTQ_LOG_LEVEL", "HISTQ_LOGS__LEVEL")
 OTHER_VARIABLES: Final = ("HISTQ_CONFIG", "HISTQ_STATE_DIR", "HISTQ_PING_URL")
 
 Tree = dict[str, Any]
@@ -96,11 +102,12 @@ def load(
 ) -> Loaded:
     """The settings in force. `file` stands in for ./histq.toml, and must exist. Raises Config.
 
-    Without `read_files` there are environment and flags alone, with `plain` only flags.
+    Without `read_files` there are environment and flags alone, with `plain` only flags, and how to
+    log.
     """
     folder = folder or Path.cwd()
     if plain:
-        environ = {}
+        environ = {name: environ[name] for name in HOW_TO_LOG if name in environ}
     if file is None and "HISTQ_CONFIG" in environ:
         file = Path(environ["HISTQ_CONFIG"])
     local = file or folder / FILE_NAME
@@ -115,6 +122,8 @@ def load(
     _overlay(tree, origins, _from_environment(environ), "environment")
     _overlay(tree, origins, flags or {}, "flag")
     settings = _validated(_with_source_defaults(tree, origins), origins)
+    if ("database", "path") not in origins:
+        _set_database(settings, DATABASES[settings.environment])
     if not settings.database.path.is_absolute():
         _place_database(settings, origins, local if local in files else None)
     return Loaded(settings, origins, files)
@@ -126,8 +135,17 @@ def _place_database(settings: Settings, origins: Origins, local: Path | None) ->
     if origin in ("environment", "flag") or (origin is None and local is None):
         return
     base = local.parent if origin is None and local is not None else Path(origin or "").parent
-    placed = settings.database.model_copy(update={"path": base / settings.database.path})
+    _set_database(settings, base / settings.database.path)
+
+
+def _set_database(settings: Settings, path: Path) -> None:
+    placed = settings.database.model_copy(update={"path": path})
     object.__setattr__(settings, "database", placed)
+
+
+def told_format(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The form of log lines that the environment asks for, for what goes wrong before `load`."""
+    return next((environ[name] for name in FORMAT_VARIABLES if name in environ), None)
 
 
 def _read(path: Path) -> Tree:

@@ -140,7 +140,10 @@ class Http:
             return
         left_s = used.window_s - self.said_at(reply) / 1000 % used.window_s
         logger.info(
-            "source=%s used=%.0f%% wait_s=%.0f", self._provider.name, used.share * 100, left_s
+            "nearly used up source=%s used=%.2f wait_s=%.0f",
+            self._provider.name,
+            used.share,
+            left_s,
         )
         self._budget.hold(left_s)
 
@@ -174,7 +177,7 @@ class Http:
             raise Transient(f"{ask}: no answer in time ({type(error).__name__})") from error
         except httpx.RequestError as error:
             raise Transient(f"{ask}: {error or type(error).__name__}") from error
-        logger.debug("%s: HTTP %s, %d bytes", ask, status, len(body))
+        logger.debug("answer ask=%s status=%d bytes=%d", ask, status, len(body))
         # A proxy may echo what it was sent, and bodies end up in messages and dead letters.
         if len(self._key) >= LEAST_KEY_BYTES:
             body = body.replace(self._key, b"(key)")

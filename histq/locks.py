@@ -3,9 +3,20 @@
 import fcntl
 import os
 import threading
+import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
+
+HURRIED_S: Final = 2.0
+"""How long a lock is still waited for once its waiter is to come to an end."""
+
+HURRY_POLL_S: Final = 0.1
+
+
+def never() -> bool:
+    return False
 
 
 class FairLock:
@@ -20,13 +31,16 @@ class FairLock:
         self._path = path
         self._descriptor: int | None = None
 
-    def acquire(self, timeout_s: float) -> bool:
-        """Whether the lock was got in time. Raises OSError where the file cannot be made."""
+    def acquire(self, timeout_s: float, hurry: Callable[[], bool] = never) -> bool:
+        """Whether the lock was got in time, which ends soon once `hurry` says so.
+
+        Raises OSError where the file cannot be made.
+        """
         descriptor = self._open()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return timeout_s > 0 and self._wait(descriptor, timeout_s)
+            return timeout_s > 0 and self._wait(descriptor, timeout_s, hurry)
         return True
 
     def release(self) -> None:
@@ -43,7 +57,7 @@ class FairLock:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         return self._descriptor
 
-    def _wait(self, descriptor: int, timeout_s: float) -> bool:
+    def _wait(self, descriptor: int, timeout_s: float, hurry: Callable[[], bool]) -> bool:
         # flock has no time limit, so a thread of its own waits. When we give up, that thread keeps
         # the descriptor and closes it, and with it the lock, as soon as it gets it.
         settled = threading.Lock()
@@ -58,13 +72,23 @@ class FairLock:
                     os.close(descriptor)
 
         threading.Thread(target=block, name="histq-lock", daemon=True).start()
-        got.wait(timeout_s)
+        _await(got, timeout_s, hurry)
         with settled:
             if got.is_set():
                 return True
             given_up = True
         self._descriptor = None
         return False
+
+
+def _await(got: threading.Event, timeout_s: float, hurry: Callable[[], bool]) -> None:
+    """Waits for the event as long as `FairLock.acquire` promises."""
+    deadline = time.monotonic() + timeout_s
+    hurried = False
+    while (left_s := deadline - time.monotonic()) > 0 and not got.wait(min(left_s, HURRY_POLL_S)):
+        if hurry() and not hurried:
+            hurried = True
+            deadline = min(deadline, time.monotonic() + HURRIED_S)
 
 
 class NamedLocks:

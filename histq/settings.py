@@ -21,9 +21,28 @@ class _Table(BaseModel):
 _Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
 Environment = Literal["development", "preview", "production"]
 
+DATABASES: Final[Mapping[Environment, Path]] = {
+    "development": Path("histq.db"),
+    "preview": Path("histq-preview.db"),
+    "production": Path("histq-production.db"),
+}
+"""Each environment's own, where no path is set."""
+
+
+class LogSettings(_Table):
+    format: Literal["text", "json"] = "text"
+    level: Literal["auto", "debug", "info", "warning", "error"] = "auto"
+
+    @property
+    def threshold(self) -> str:
+        """The level in force: `auto` is warning for people, and info for machines."""
+        if self.level == "auto":
+            return "info" if self.format == "json" else "warning"
+        return self.level
+
 
 class DatabaseSettings(_Table):
-    path: Path = Path("histq.db")
+    path: Path = DATABASES["development"]
     allow_network: bool = False
     min_free_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
 
@@ -214,6 +233,7 @@ class Settings(_Table):
 
     environment: Environment = "development"
     database: DatabaseSettings = DatabaseSettings()
+    logs: LogSettings = LogSettings()
     queue: QueueSettings = QueueSettings()
     store: StoreSettings = StoreSettings()
     consume: ConsumeSettings = ConsumeSettings()

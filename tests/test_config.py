@@ -478,7 +478,7 @@ def test_the_example_holds_every_setting_and_no_other(folder: Path) -> None:
 
     assert keys(example) == every
     assert {"sources.binance.api_key", "queue.lease_s", "tokens", "gaps.confirm_after_s"} <= every
-    assert len(every) == 1 + 3 + 8 + 1 + 2 + 1 + 4 + 10 + 1 + 5 * 12 + 14 + 1
+    assert len(every) == 1 + 2 + 3 + 8 + 1 + 2 + 1 + 4 + 10 + 1 + 5 * 12 + 14 + 1
 
 
 def test_every_value_of_the_example_is_the_default(folder: Path) -> None:
@@ -619,3 +619,81 @@ def test_an_absolute_database_stays_where_it_is(folder: Path, tmp_path: Path) ->
     loaded = load(environ={}, folder=folder)
 
     assert loaded.settings.database.path == tmp_path / "prices.db"
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        pytest.param("development", "histq.db", id="development"),
+        pytest.param("preview", "histq-preview.db", id="preview"),
+        pytest.param("production", "histq-production.db", id="production"),
+    ],
+)
+def test_each_environment_has_a_default_database_of_its_own(
+    environment: str, name: str, folder: Path
+) -> None:
+    anywhere = load(environ={"HISTQ_ENVIRONMENT": environment}, folder=folder)
+    written(folder, f'environment = "{environment}"\n')
+    beside = load(environ={}, folder=folder)
+
+    assert anywhere.settings.database.path == Path(name)
+    assert beside.settings.database.path == folder / name
+    assert shown(beside)["environment"] == (f'"{environment}"', str(folder / "histq.toml"))
+    assert shown(beside)["database.path"] == (f'"{folder / name}"', "default")
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "flags", "path"),
+    [
+        pytest.param('[database]\npath = "histq.db"\n', {}, {}, "{folder}/histq.db", id="file"),
+        pytest.param("", {"HISTQ_DB": "histq.db"}, {}, "histq.db", id="environment"),
+        pytest.param("", {}, {"database": {"path": "mine.db"}}, "mine.db", id="flag"),
+    ],
+)
+def test_a_database_that_is_named_is_taken_in_every_environment(
+    text: str, environ: dict[str, str], flags: dict[str, Any], path: str, folder: Path
+) -> None:
+    written(folder, text)
+
+    loaded = load(flags, environ={"HISTQ_ENVIRONMENT": "production", **environ}, folder=folder)
+
+    assert str(loaded.settings.database.path) == path.format(folder=folder)
+
+
+def test_an_environment_that_is_none_of_the_three_is_refused(folder: Path) -> None:
+    told = refusal(folder, {"HISTQ_ENVIRONMENT": "prod"})
+
+    assert told.startswith("environment: HISTQ_ENVIRONMENT: ")
+    assert "'development', 'preview' or 'production'" in told
+
+
+@pytest.mark.parametrize(
+    ("logs", "threshold"),
+    [
+        pytest.param({}, "warning", id="text"),
+        pytest.param({"format": "json"}, "info", id="json"),
+        pytest.param({"format": "json", "level": "error"}, "error", id="as it says"),
+        pytest.param({"level": "debug"}, "debug", id="text as it says"),
+    ],
+)
+def test_people_are_told_of_warnings_and_machines_of_batches(
+    logs: dict[str, str], threshold: str, folder: Path
+) -> None:
+    loaded = load({"logs": logs}, environ={}, folder=folder)
+
+    assert loaded.settings.logs.threshold == threshold
+
+
+def test_how_to_log_is_heeded_where_settings_are_plain(folder: Path) -> None:
+    environ = {"HISTQ_LOG_FORMAT": "json", "HISTQ_LOG_LEVEL": "debug", "HISTQ_QUEUE__LEASE_S": "9"}
+
+    loaded = load(environ=environ, folder=folder, plain=True)
+
+    assert (loaded.settings.logs.format, loaded.settings.logs.level) == ("json", "debug")
+    assert loaded.settings.queue.lease_s == 60
+
+
+def test_the_secrets_of_the_settings_are_known(folder: Path) -> None:
+    environ = {"HISTQ_SOURCES__COINGECKO__API_KEY": SECRET}
+
+    assert SECRET in load(environ=environ, folder=folder).settings.secrets()

@@ -15,7 +15,7 @@ MOST_LINES = 350
 # Lowest first. What stands on one floor does not import its neighbours.
 FLOORS = (
     ("errors",),
-    ("locks", "host", "stop", "model", "mounts", "packaged"),
+    ("locks", "host", "stop", "model", "mounts", "packaged", "logs"),
     ("place", "ledger", "page", "findings", "dates"),
     ("db",),
     (

@@ -1,7 +1,11 @@
 """The commands: parse, open, call, render. Nothing heavy is imported before a command runs."""
 
+import contextlib
+import logging
+import os
 import sys
-from typing import Annotated
+import time
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -18,11 +22,17 @@ from histq.cli import (
     exchange,
     importing,
     inspect,
+    options,
     prepare,
     repair,
     revisions,
 )
 from histq.errors import HistqError
+
+logger = logging.getLogger(__name__)
+
+UNREAD: Final = 141
+"""What shells say of a program that SIGPIPE ended: nobody reads its output any more."""
 
 app = typer.Typer(
     name="histq",
@@ -31,7 +41,8 @@ app = typer.Typer(
         " of.\n\nExit codes: 0 done and complete · 1 unexpected error, full disk · 2 usage, unknown"
         " symbol or interval · 3 ran but incomplete · 4 nothing to do (--fail-if-empty) ·"
         " 5 configuration or credentials · 6 the source refuses us · 10 database missing ·"
-        " 11 locked for too long · 12 schema newer than the program · 130/143 stopped by a signal"
+        " 11 locked for too long · 12 schema newer than the program · 130/143 stopped by a signal ·"
+        " 141 nobody reads the output"
     ),
     epilog="Start with: histq demo",
     no_args_is_help=True,
@@ -66,13 +77,19 @@ def _options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
+    log_format: options.LogFormat = None,
 ) -> None: ...
 
 
 def main() -> None:
     """The program `histq`. Every error that is ours is one line on stderr and its exit code."""
+    began = time.monotonic()
     try:
-        sys.exit(app(standalone_mode=False))
+        exit_code = app(args=options.hoisted(sys.argv[1:]), standalone_mode=False) or 0
+        sys.stdout.flush()
+        elapsed_ms = (time.monotonic() - began) * 1000
+        logger.info("ended exit_code=%d ms=%.0f", exit_code, elapsed_ms)
+        sys.exit(exit_code)
     except typer.exceptions.TyperException as error:
         if error.format_message():  # empty where the help has been shown instead
             _fail(f"{error.format_message()}; histq --help shows what there is", error.exit_code)
@@ -82,20 +99,52 @@ def main() -> None:
     except HistqError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output, `head` for one, has had enough. Python would complain at exit.
-        sys.stderr.close()
-        sys.exit(0)
+        _leave_unread()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # Typer has caught it, and ends with 1
+            _leave_unread()
+        raise
     except Exception as error:  # the top of the program: a person reads one line, not a traceback
         from histq.alerts import sentry
 
         sentry.report(error)
-        _fail(f"unexpected {type(error).__name__}: {error}; -v shows where", 1)
+        _fail(f"unexpected {type(error).__name__}: {error}; -v shows where", 1, traced=True)
 
 
-def _fail(line: str, exit_code: int) -> None:
-    if {"-v", "--verbose"} & set(sys.argv):
-        import traceback
+def _fail(line: str, exit_code: int, *, traced: bool = False) -> NoReturn:
+    """Tells an error as the log is told, and ends. Machines get the traceback where `traced`."""
+    from histq import logs
 
-        traceback.print_exc()
-    typer.echo(f"histq: {line}", err=True)
+    verbose = bool({"-v", "--verbose"} & set(sys.argv))
+    with contextlib.suppress(BrokenPipeError):
+        if _in_json():
+            extra = {"exit_code": exit_code}
+            logger.error("%s", line, extra=extra, exc_info=verbose or traced)
+        else:
+            if verbose:
+                import traceback
+
+                typer.echo(logs.safe(traceback.format_exc()), err=True, nl=False)
+            typer.echo(logs.safe(f"histq: {line}"), err=True)
     sys.exit(exit_code)
+
+
+def _in_json() -> bool:
+    """Whether stderr is to hold nothing but JSON; begins it where no settings were read yet."""
+    from histq import logs
+
+    if logs.in_json():
+        return True
+    from histq.config import told_format
+
+    if (options.log_format(sys.argv[1:]) or told_format()) != "json":
+        return False
+    logs.begin("json", logging.INFO, logs.About(), sys.stderr)
+    return True
+
+
+def _leave_unread() -> NoReturn:
+    """Ends quietly: whoever read our output, `head` for one, has had enough."""
+    # What is still buffered goes nowhere; Python would complain of it at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(UNREAD)

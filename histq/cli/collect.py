@@ -59,10 +59,9 @@ def fetch(
     from histq.cli.progress import Display
     from histq.cli.session import Session
     from histq.pipeline.fetch import fetch as run
-    from histq.stop import Stop
 
     session = Session("fetch", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
-    stop = Stop().on_signals()
+    stop = session.stop_on_signals()
     with Display(session.err, quiet=quiet) as display:
         asked = Asked(symbols, source, interval, since, until, refetch, not no_archive)
         job = fetch_job(session, display, stop, asked, patient=False)
@@ -106,10 +105,9 @@ def consume(
     from histq.cli.session import Session
     from histq.pipeline.consume import ConsumeJob
     from histq.pipeline.consume import consume as run
-    from histq.stop import Stop
 
     session = Session("consume", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
-    stop = Stop().on_signals()
+    stop = session.stop_on_signals()
     with Display(session.err, quiet=quiet) as display:
         job = ConsumeJob(
             opener=session.opener,
@@ -151,10 +149,9 @@ def sync(
     from histq.cli.session import Session
     from histq.pipeline.reports import SyncReport
     from histq.pipeline.sync import sync as run
-    from histq.stop import Stop
 
     session = Session("sync", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
-    stop = Stop().on_signals()
+    stop = session.stop_on_signals()
     with Display(session.err, quiet=quiet) as display:
         asked = Asked(symbols, source, interval, since, until, refetch, not no_archive)
         job = fetch_job(session, display, stop, asked, patient=True)

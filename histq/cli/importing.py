@@ -79,10 +79,9 @@ def import_(
     from histq.cli.session import Session
     from histq.pipeline.import_files import Asked
     from histq.pipeline.imports import ImportJob, import_files
-    from histq.stop import Stop
 
     session = Session("import", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
-    stop = Stop().on_signals()
+    stop = session.stop_on_signals()
     with Display(session.err, quiet=quiet) as display:
         job = ImportJob(
             opener=session.opener,

@@ -36,7 +36,7 @@ def stats(
     session = Session("stats", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     if json:
         with session.open() as backends:
-            session.document(collect(backends))
+            session.document(collect(backends, session.settings.environment))
     else:
         session.out.print(shown(session))
 
@@ -50,7 +50,7 @@ def shown(session: "Session") -> "RenderableType":
     from histq.pipeline.stats import collect
 
     with session.open() as backends:
-        found = collect(backends)
+        found = collect(backends, session.settings.environment)
     parts = [
         render.queue(found.queue, session.settings.queue.alert_depth),
         render.coverage(found.series),
@@ -61,7 +61,7 @@ def shown(session: "Session") -> "RenderableType":
         parts.append(render.dead(found.dead_letters))
     if found.runs:
         parts.append(render.runs(found.runs))
-    file = f"{found.database.path}  {render.size(found.database.bytes)}"
+    file = f"{found.database.path}  {render.size(found.database.bytes)}  {found.environment}"
     parts.append(Text.assemble(("Database", "bold"), "\n", file))
     spaced = [piece for part in parts for piece in (part, "")]
     return Group(*spaced[:-1])

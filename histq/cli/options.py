@@ -1,7 +1,8 @@
 """Options that mean the same in every command."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -67,3 +68,41 @@ ConfigFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, only results and errors.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens; tracebacks.")]
+
+LOG_FORMAT: Final = "--log-format"
+LogFormat = Annotated[
+    Literal["text", "json"] | None,
+    typer.Option(
+        LOG_FORMAT,
+        help="Lines on stderr for people, or one JSON object each; before or after the command.",
+        show_default=False,
+    ),
+]
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """The arguments with --log-format before the command, wherever it was given.
+
+    So one option of the program works in every command, in both places.
+    """
+    found, rest = _split(arguments)
+    return [*found, *rest]
+
+
+def log_format(arguments: Sequence[str]) -> str | None:
+    """The form of log lines that the command line asks for."""
+    found, _ = _split(arguments)
+    return found[-1].rpartition("=")[2] if found else None
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """--log-format with its value, and everything else."""
+    found: list[str] = []
+    rest = list(arguments)
+    until = rest.index("--") if "--" in rest else len(rest)
+    for place in reversed(range(until)):
+        if rest[place] == LOG_FORMAT or rest[place].startswith(f"{LOG_FORMAT}="):
+            size = 1 if "=" in rest[place] else 2
+            found = [*rest[place : place + size], *found]
+            del rest[place : place + size]
+    return found, rest

@@ -1,5 +1,6 @@
 """Progress on stderr: bars where a person watches, a line now and then elsewhere, or nothing."""
 
+import logging
 import threading
 import time
 from types import TracebackType
@@ -15,8 +16,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from histq.logs import Prose
 from histq.model import Series, iso
 from histq.pipeline.reports import ConsumeReport
+
+logger = logging.getLogger(__name__)
 
 LINE_EVERY_S: Final = 10.0
 
@@ -24,7 +28,8 @@ LINE_EVERY_S: Final = 10.0
 class Display:
     """Told by the pipeline's threads; shows candles of the plan and the date reached, by source.
 
-    Serves fetch and consume alike, so that `sync` shows both.
+    Serves fetch and consume alike, so that `sync` shows both. Where the console is the log, it is
+    told what went wrong and what is waited for; of progress the pipeline has its own lines.
     """
 
     def __init__(self, console: Console, *, quiet: bool, now: float | None = None) -> None:
@@ -40,6 +45,7 @@ class Display:
             console=console,
             transient=False,
         )
+        self._logged = isinstance(console.file, Prose)
         self._live = console.is_terminal and not quiet
         self._tasks: dict[str, TaskID] = {}
         self._totals: dict[str, list[int]] = {}
@@ -76,9 +82,15 @@ class Display:
         self._move("stored", total=0, done=report.points, note="points")
 
     def retrying(self, source: str, why: str, wait_s: float) -> None:
-        self._say(f"{source}: retrying in {wait_s:.1f} s: {why}")
+        if self._logged:
+            logger.warning("retrying source=%s wait_s=%.1f error=%s", source, wait_s, why)
+        else:
+            self._say(f"{source}: retrying in {wait_s:.1f} s: {why}")
 
     def failed(self, source: str, why: str) -> None:
+        if self._logged:
+            logger.error("failed source=%s error=%s", source, why)
+            return
         line = why if why.startswith(source) else f"{source}: {why}"
         self._console.print(f"histq: {line}", style="red", soft_wrap=True)
 
@@ -96,6 +108,8 @@ class Display:
         self._console.print(line, style="yellow", soft_wrap=True)
 
     def _move(self, name: str, *, total: int, done: int, note: str) -> None:
+        if self._logged:
+            return
         with self._lock:
             totals = self._totals.setdefault(name, [0, 0])
             totals[0] += done

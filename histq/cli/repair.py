@@ -44,7 +44,6 @@ def repair(
     from histq.pipeline.fetch import fetch
     from histq.pipeline.ledgers import ledgers, to_repair
     from histq.plan import Wish
-    from histq.stop import Stop
 
     session = Session("repair", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
     with session.open() as backends:
@@ -52,7 +51,7 @@ def repair(
             backends.store, session.settings, symbols or (), source or (), interval or ()
         )
     selection = to_repair(found, session.settings)
-    stop = Stop().on_signals()
+    stop = session.stop_on_signals()
     with Display(session.err, quiet=quiet) as display:
         job = collect.job_of(session, display, stop, selection, Wish(repair=True), patient=False)
         report = fetch(job)

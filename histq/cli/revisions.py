@@ -88,7 +88,6 @@ def apply(
     from histq.cli import collect
     from histq.cli.session import Session
     from histq.pipeline import revisions as pipeline
-    from histq.stop import Stop
 
     ids, symbols = _sorted(what or [])
     if sum(map(bool, (ids, symbols or source or interval, all_))) != 1:
@@ -96,7 +95,7 @@ def apply(
     session = Session(
         "revisions apply", db=db, file=config, json=json, quiet=quiet, verbose=verbose
     )
-    stop = Stop().on_signals()
+    stop = session.stop_on_signals()
     with session.open() as backends:
         store = backends.store
         batches = _batches(store, session.settings, ids, symbols, source, interval)

@@ -1,6 +1,5 @@
 """What every command begins with, settings, consoles, logging, and what it ends with."""
 
-import contextlib
 import logging
 import sys
 from collections.abc import Mapping
@@ -10,12 +9,16 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from histq import config
+from histq import config, logs
 from histq.alerts import sentry
-from histq.errors import Locked
+from histq.cli import options
+from histq.errors import Stopped
 from histq.host import owner_id
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.runs import RunLog
+from histq.stop import Stop
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 SHOWN_ON = (0, 3, 4, 6, 130, 143)
@@ -44,17 +47,33 @@ class Session:
         self.command = command
         self.json = json
         self.quiet = quiet
-        self.out = _console(sys.stdout)
-        self.err = _console(sys.stderr)
-        _log(quiet, verbose)
         tree = dict(flags or {})
         if db is not None:
             tree["database"] = {"path": str(db)}
+        if log_format := options.log_format(sys.argv[1:]):
+            tree["logs"] = {"format": log_format}
         self.loaded = config.load(tree, file=file, plain=plain, read_files=read_files)
         self.settings = self.loaded.settings
         self.opener = Opener(self.settings, owner_id())
         self.runs = RunLog(command, self.opener.owner)
         sentry.start(self.settings)
+        self._begin_logs(verbose)
+        self.out = _console(sys.stdout)
+        self.err = _prose() if logs.in_json() else _console(sys.stderr)
+
+    def _begin_logs(self, verbose: bool) -> None:
+        settings = self.settings
+        threshold = "debug" if verbose else "error" if self.quiet else settings.logs.threshold
+        level = logging.getLevelNamesMapping()[threshold.upper()]
+        environment, owner = settings.environment, self.opener.owner
+        about = logs.About(environment, self.command, owner, settings.secrets())
+        logs.begin(settings.logs.format, level, about, sys.stderr)
+
+    def stop_on_signals(self) -> Stop:
+        """Set by the first SIGINT or SIGTERM; from then on nobody waits long for the database."""
+        stop = Stop().on_signals()
+        self.opener = self.opener._replace(stop=stop)
+        return stop
 
     def open(self, *, create: bool = False) -> Backends:
         return self.opener.open(create=create)
@@ -68,13 +87,12 @@ class Session:
         """Closes the run's row in the audit trail, where the command changed anything."""
         if self.opener.path.is_file() and self.runs.begun:
             text = msgspec.json.encode(msgspec.to_builtins(summary)).decode()
-            if exit_code not in STOPPED:
-                self._close_run(self.opener, exit_code, text)
-            else:
-                # Who is told to stop waits for no lock; the row then reads like that of one killed.
-                with contextlib.suppress(Locked):
-                    brief = self.opener._replace(lock_timeout_s=STOPPED_LOCK_TIMEOUT_S)
-                    self._close_run(brief, exit_code, text)
+            try:
+                with self.open() as backends:
+                    self.runs.end(backends.store, exit_code, text)
+            except Stopped as error:
+                # The result stands, and the row looks like that of a run that was killed.
+                logger.warning("the end of this run is not on record: %s", error)
         return exit_code
 
     def _close_run(self, opener: Opener, exit_code: int, summary: str) -> None:
@@ -91,10 +109,9 @@ def _console(file: Any) -> Console:
     return Console(file=file, width=width, highlight=False, markup=False)
 
 
-def _log(quiet: bool, verbose: bool) -> None:
-    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr
+def _prose() -> Console:
+    """What is printed for people, as lines of the log."""
+    file: Any = logs.Prose(logging.getLogger("histq.cli"))
+    return Console(
+        file=file, width=10_000, force_terminal=False, no_color=True, highlight=False, markup=False
     )
-    # httpx tells whole URLs at INFO; it stays at WARNING whatever the user asks for.
-    logging.getLogger("histq").setLevel(level)

@@ -14,11 +14,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from histq.db.foreign import APPLICATION_ID, Parameters, Row, foreign_rows, refuse_foreign
 from histq.db.translated import Translated
-from histq.errors import Locked, SchemaTooNew
+from histq.errors import Locked, SchemaTooNew, Stopped
 from histq.locks import FairLock
 from histq.mounts import MOUNTINFO
 from histq.packaged import packaged
 from histq.place import beside, missing, refuse_impossible, refuse_network, size, unwritable
+from histq.stop import Stop
 
 __all__ = ["APPLICATION_ID", "Database", "Parameters", "Row", "foreign_rows"]
 
@@ -52,7 +53,12 @@ class Database:
     """One connection. Not to be shared by threads."""
 
     def __init__(
-        self, path: Path, conn: sqlite3.Connection, lock_timeout_s: float, mountinfo: Path | None
+        self,
+        path: Path,
+        conn: sqlite3.Connection,
+        lock_timeout_s: float,
+        mountinfo: Path | None,
+        stop: Stop,
     ) -> None:
         self.path = path
         self._wal = beside(path, "wal")
@@ -61,6 +67,7 @@ class Database:
         self._lock = FairLock(beside(path, "lock"))
         self._lock_timeout_s = lock_timeout_s
         self._mountinfo = mountinfo
+        self._stop = stop
         self._depth = 0
         self._checkpoint_at = WAL_BYTES
 
@@ -72,12 +79,14 @@ class Database:
         create: bool = True,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
         mountinfo: Path | None = MOUNTINFO,
+        stop: Stop | None = None,
     ) -> Self:
         """The database at `path`, its schema up to date; made when absent and `create`.
 
-        `mountinfo` says what is mounted where; None allows network file systems. Raises
-        DatabaseMissing, Config (a directory, a foreign file, a folder we may not write to, another
-        host's disk), SchemaTooNew, Locked.
+        `mountinfo` says what is mounted where; None allows network file systems. After the stop
+        nobody waits long for the write lock, and gets Stopped. Raises DatabaseMissing, Config (a
+        directory, a foreign file, a folder we may not write to, another host's disk),
+        SchemaTooNew, Locked.
         """
         refuse_impossible(path, create)
         if mountinfo is not None:
@@ -91,7 +100,7 @@ class Database:
                 timeout=min(BUSY_TIMEOUT_S, lock_timeout_s),
                 isolation_level=None,
             )
-        database = cls(path, conn, lock_timeout_s, mountinfo)
+        database = cls(path, conn, lock_timeout_s, mountinfo, stop or Stop())
         try:
             database._prepare(create)
         except BaseException:
@@ -107,7 +116,12 @@ class Database:
         path = self.path.parent / url.removeprefix("sqlite:").removeprefix("//").removeprefix("/")
         if not url or path == self.path:
             return self
-        return Database.open(path, lock_timeout_s=self._lock_timeout_s, mountinfo=self._mountinfo)
+        return Database.open(
+            path,
+            lock_timeout_s=self._lock_timeout_s,
+            mountinfo=self._mountinfo,
+            stop=self._stop,
+        )
 
     def _prepare(self, create: bool) -> None:
         with Translated(f"opening {self.path}"):
@@ -149,7 +163,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """One write transaction; an inner one joins the outer. Raises Locked."""
+        """One write transaction; an inner one joins the outer. Raises Locked, and Stopped."""
         if self._depth:
             self._depth += 1
             try:
@@ -211,6 +225,7 @@ class Database:
                 retry=retry_if_exception_type(Locked),
                 wait=wait_random_exponential(multiplier=0.05, max=1),
                 stop=stop_after_delay(left_s),
+                sleep=self._stop.sleep,
                 reraise=True,
             ):
                 with attempt:
@@ -278,9 +293,11 @@ class Database:
     def exclusively(self) -> Iterator[None]:
         """Keeps the writers of every histq out. Raises Locked."""
         try:
-            got = self._lock.acquire(self._lock_timeout_s)
+            got = self._lock.acquire(self._lock_timeout_s, self._stop.__bool__)
         except OSError as error:
             raise unwritable(self.path, error) from error
+        if not got and self._stop:
+            raise Stopped(f"{self.path}: stopped while another histq held the write lock")
         if not got:
             raise Locked(
                 f"{self.path}: another histq has held the write lock for {self._lock_timeout_s:g} s"

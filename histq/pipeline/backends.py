@@ -9,6 +9,7 @@ from histq.db import LOCK_TIMEOUT_S, Database
 from histq.mounts import MOUNTINFO
 from histq.queues import Queue, open_queue
 from histq.settings import Settings
+from histq.stop import Stop
 from histq.stores import Store, open_store
 
 
@@ -68,12 +69,14 @@ class Opener(NamedTuple):
     """What it takes to open them, in any thread. `owner` names this process.
 
     `mountinfo` says which places are network file systems, where none is opened.
+    After the `stop` nobody waits much longer for the write lock.
     """
 
     settings: Settings
     owner: str
     lock_timeout_s: float = LOCK_TIMEOUT_S
     mountinfo: Path = MOUNTINFO
+    stop: Stop | None = None
 
     @property
     def path(self) -> Path:
@@ -86,6 +89,7 @@ class Opener(NamedTuple):
             create=create,
             lock_timeout_s=self.lock_timeout_s,
             mountinfo=None if self.settings.database.allow_network else self.mountinfo,
+            stop=self.stop,
         )
         queue = open_queue(
             self.settings.queue.url,

@@ -11,11 +11,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from histq.errors import HistqError, LeaseLost, Poison, StorageFailed, Transient
+from histq.errors import HistqError, LeaseLost, Poison, Stopped, StorageFailed, Transient
 from histq.host import Clock, wall_clock
 from histq.model import Message, Reason, Span, State
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.in_hand import InHand
+from histq.pipeline.lines import log_batch
 from histq.pipeline.reports import ConsumeReport, add
 from histq.pipeline.runs import RunLog
 from histq.pipeline.settle import settle
@@ -113,6 +114,8 @@ class _Worker:
         try:
             with self._job.opener.open(create=True) as backends:
                 self._work(backends)
+        except Stopped:
+            pass  # what it has leased is free once we are gone
         except BaseException as error:  # the top of a thread: carried to the one that joins it
             with self._shared.lock:
                 self._shared.fatal = self._shared.fatal or error
@@ -178,8 +181,10 @@ class _Worker:
 
     def _settle(self, backends: Backends, messages: Sequence[Message]) -> None:
         """Stores what the messages hold, or says why not. The one place that acts on its errors."""
+        began = time.perf_counter()
         try:
-            self._tell(settle(backends, self._job.runs, messages, self._job.clock()))
+            report = settle(backends, self._job.runs, messages, self._job.clock())
+            self._tell(report, began)
         except (LeaseLost, Poison, StorageFailed) as error:
             if len(messages) > 1:
                 # Halve until the guilty one is alone and cannot harm its neighbours.
@@ -187,27 +192,29 @@ class _Worker:
                 self._settle(backends, messages[:half])
                 self._settle(backends, messages[half:])
             elif isinstance(error, Poison):
-                self._bury(backends, messages[0], error)
+                self._tell(self._bury(backends, messages[0], error), began, error)
             elif isinstance(error, StorageFailed):
-                self._retry(backends, messages[0], error)
+                self._tell(self._retry(backends, messages[0], error), began, error)
             else:
                 logger.warning("%s; whoever holds it now stores it", error)
         except Transient as error:  # nobody's guilt: the store is away
+            total = ConsumeReport()
             for message in messages:
-                self._retry(backends, message, error)
+                add(total, self._retry(backends, message, error))
+            self._tell(total, began, error)
 
-    def _bury(self, backends: Backends, message: Message, error: HistqError) -> None:
+    def _bury(self, backends: Backends, message: Message, error: HistqError) -> ConsumeReport:
         try:
             with backends.transaction():
                 backends.queue.bury(message, Reason.PERMANENT, str(error))
                 backends.store.record(message.series, [Span(*message.window, State.DEAD)])
         except LeaseLost as lost:
             logger.warning("%s; whoever holds it now buries it", lost)
-            return
+            return ConsumeReport()
         points = message.points
-        self._tell(ConsumeReport(messages=1, points=points, dead=points))
+        return ConsumeReport(messages=1, points=points, dead=points)
 
-    def _retry(self, backends: Backends, message: Message, error: HistqError) -> None:
+    def _retry(self, backends: Backends, message: Message, error: HistqError) -> ConsumeReport:
         try:
             with backends.transaction():
                 comes_back = backends.queue.retry(message, str(error))
@@ -215,15 +222,19 @@ class _Worker:
                     backends.store.record(message.series, [Span(*message.window, State.DEAD)])
         except LeaseLost as lost:
             logger.warning("%s; whoever holds it now stores it", lost)
-            return
+            return ConsumeReport()
         points = message.points
         retried, dead = (points, 0) if comes_back else (0, points)
-        self._tell(ConsumeReport(messages=1, points=points, retried=retried, dead=dead))
+        return ConsumeReport(messages=1, points=points, retried=retried, dead=dead)
 
-    def _tell(self, report: ConsumeReport) -> None:
+    def _tell(self, report: ConsumeReport, began: float, error: HistqError | None = None) -> None:
+        """Counts a batch and logs it: one line, however it went."""
+        if not report.messages:
+            return
         with self._shared.lock:
             add(self._shared.report, report)
         self._job.watcher.stored(report)
+        log_batch(self._queue_settings.url, report, (time.perf_counter() - began) * 1000, error)
 
 
 def _full(messages: Sequence[Message], settings: QueueSettings) -> int:

@@ -29,6 +29,7 @@ from histq.locks import SharedLocks
 from histq.model import Series, Window
 from histq.pipeline.asking import Asker
 from histq.pipeline.holding import wait_for
+from histq.pipeline.lines import SeriesLines, log_source
 from histq.pipeline.planning import Piece, SeriesPlan, pages_of, plan_series
 from histq.pipeline.record import Job, Recorder
 from histq.pipeline.reports import Failure, SourceReport
@@ -77,6 +78,7 @@ class SourceWork:
         self.failures: list[Failure] = []
         self.fatal: BaseException | None = None
         self._recorder = Recorder(job)
+        self._lines = SeriesLines()
         self._pending: deque[_Pending] = deque()
         self._ended = False
         self._left: set[Series] = set()
@@ -114,6 +116,9 @@ class SourceWork:
             self._recorder.close()
             elapsed_ms = round((time.monotonic() - began) * 1000)
             self.report.elapsed_ms = self._archive_report.elapsed_ms = elapsed_ms
+            self._lines.done()
+            for report in self.reports:
+                log_source(report, len(self.failures) if report is self.report else 0)
 
     def _fetch_all(self, asker: Asker) -> None:
         # Planned once for the figure that progress counts up to, and again, one by one, when the
@@ -142,6 +147,7 @@ class SourceWork:
                 if self._ended or self._job.stop or target.series in self._left:
                     break
                 self._pending.append(_Pending(plan, piece, asker.submit(target, piece)))
+            self._lines.done(pending.plan.target.series for pending in self._pending)
         self._drain(asker, 0)
 
     def _pieces(self, plan: SeriesPlan) -> Iterator[Piece]:
@@ -241,6 +247,7 @@ class SourceWork:
             kept = self._recorder.keep(pending.plan, answer, until)
             report.queued_points += kept.points
             report.queued_messages += kept.messages
+            self._lines.kept(pending.plan.target.series, answer.window, kept)
 
     def _ask_source_instead(self, asker: Asker, pending: _Pending, error: HistqError) -> None:
         """The pages of a file that the archive does not give, next in turn."""
@@ -305,6 +312,7 @@ class SourceWork:
     def _fail(self, error: HistqError, pending: _Pending, *, told: bool = True) -> None:
         """Notes a window as failed: the next run asks for it again."""
         self._recorder.fail(pending.plan, pending.window, error)
+        self._lines.failed(pending.plan.target.series)
         self._note(error, pending.plan.target.series, pending.window, told=told)
 
     def _note(

@@ -18,6 +18,7 @@ class DatabaseStats(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
+    environment: str
     queue: Depth
     series: list[SeriesStats]
     throughput: list[Throughput]
@@ -26,10 +27,11 @@ class Stats(msgspec.Struct, frozen=True):
     database: DatabaseStats
 
 
-def collect(backends: Backends, last_runs: int = LAST_RUNS) -> Stats:
+def collect(backends: Backends, environment: str, last_runs: int = LAST_RUNS) -> Stats:
     """From counters, the ledger and indexes alone: the price table is not read."""
     database = backends.database
     return Stats(
+        environment=environment,
         queue=backends.queue.depth(),
         series=backends.store.coverage(),
         throughput=backends.store.throughput(),

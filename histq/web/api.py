@@ -140,7 +140,7 @@ def standing(view: View, backends: Backends, _query: Query) -> Standing:
 
 
 def stats(_view: View, backends: Backends, _query: Query) -> Stats:
-    return collect(backends)
+    return collect(backends, view.environment)
 
 
 def series(view: View, backends: Backends, _query: Query) -> AllSeries:

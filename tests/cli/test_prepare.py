@@ -22,6 +22,7 @@ def test_init_writes_settings_that_set_nothing_and_makes_the_database(
     assert [table for table in written if table != "sources"] == [
         *(
             "database",
+            "logs",
             "queue",
             "store",
             "consume",
