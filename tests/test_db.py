@@ -13,8 +13,17 @@ import pytest
 from sqlite_utils.utils import sqlite3
 
 from histq.db import Database, Parameters, Row
-from histq.errors import Config, DatabaseMissing, DiskFull, Locked, Poison, SchemaTooNew
+from histq.errors import (
+    Config,
+    DatabaseMissing,
+    DiskFull,
+    Locked,
+    Poison,
+    SchemaTooNew,
+    Stopped,
+)
 from histq.place import series_locks
+from histq.stop import Stop
 
 MIB = 1024 * 1024
 
@@ -446,6 +455,26 @@ def test_a_write_of_another_histq_is_not_waited_for_for_ever(db: Database, path:
             note(second, "never")
 
         assert notes(second) == []
+
+
+def test_a_write_of_another_histq_is_not_waited_for_long_after_a_stop(
+    db: Database, path: Path
+) -> None:
+    stop = Stop()
+    with db.transaction(), Database.open(path, stop=stop) as second:
+        stop.set()
+
+        with pytest.raises(Stopped, match="stopped while"), second.transaction():
+            note(second, "never")
+
+    assert notes(db) == []
+
+
+def test_a_write_in_hand_is_done_after_a_stop(path: Path) -> None:
+    stop = Stop()
+    stop.set()
+    with Database.open(path, stop=stop) as opened, opened.transaction():
+        assert opened.insert("insert into runs (command, owner, started_at) values ('', '', 0)")
 
 
 def test_who_gave_up_waiting_writes_later(db: Database, path: Path) -> None:

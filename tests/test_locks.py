@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -191,6 +192,28 @@ def test_a_waiter_gets_the_lock_of_a_killed_holder(path: Path, holder: Holder) -
         holder.kill()
 
         assert waiter.got
+
+
+def test_who_is_to_hurry_waits_for_seconds_at_most(lock: FairLock, other: FairLock) -> None:
+    lock.acquire(0)
+    began = time.monotonic()
+
+    got = other.acquire(PATIENCE_S, hurry=lambda: True)
+
+    assert not got
+    assert 1 < time.monotonic() - began < PATIENCE_S / 2
+
+
+def test_who_is_to_hurry_gets_a_lock_that_is_released_meanwhile(
+    lock: FairLock, other: FairLock
+) -> None:
+    lock.acquire(0)
+
+    def release() -> bool:
+        lock.release()
+        return True
+
+    assert other.acquire(PATIENCE_S, hurry=release)
 
 
 def test_who_gave_up_keeps_nobody_out(lock: FairLock, other: FairLock, path: Path) -> None:

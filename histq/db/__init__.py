@@ -100,7 +100,9 @@ class Database:
                 timeout=min(BUSY_TIMEOUT_S, lock_timeout_s),
                 isolation_level=None,
             )
-        database = cls(path, conn, lock_timeout_s, mountinfo, stop or Stop())
+        # Not "stop or": one that has not come yet is false.
+        given = Stop() if stop is None else stop
+        database = cls(path, conn, lock_timeout_s, mountinfo, given)
         try:
             database._prepare(create)
         except BaseException:

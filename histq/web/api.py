@@ -139,7 +139,7 @@ def standing(view: View, backends: Backends, _query: Query) -> Standing:
     return Standing(told.ready, told.checks, view.environment, view.version, found)
 
 
-def stats(_view: View, backends: Backends, _query: Query) -> Stats:
+def stats(view: View, backends: Backends, _query: Query) -> Stats:
     return collect(backends, view.environment)
 
 
