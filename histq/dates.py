@@ -29,6 +29,20 @@ def instant(text: str, now: int, option: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}
+
+
+def duration_s(text: str, option: str, least_s: float) -> float:
+    """`2s`, `500ms`, `1.5m`, `1h`, or seconds without a unit. Raises Usage, naming `option`."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m|h|)", text)
+    if found is None:
+        raise Usage(f"{option} {text!r} is no duration; write 2s, 500ms or 1m")
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if seconds < least_s:
+        raise Usage(f"{option} {text} is too short; at least {least_s:g}s")
+    return seconds
+
+
 LISTING = "listing"
 """As --from: the first candle there is."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histq.cli.options import ConfigFile, Db, Intervals, Json, Quiet, Sources, Symbols, Verbose
+from histq.errors import Usage
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -12,28 +13,48 @@ if TYPE_CHECKING:
     from histq.cli.session import Session
 
 PANEL = "Inspect"
+LEAST_EVERY_S = 0.1
 
 FOUND_SOMETHING = 3
 
+Watch = Annotated[bool, typer.Option("--watch", help="Show it live, until q or Ctrl-C.")]
+Every = Annotated[
+    str | None,
+    typer.Option("--every", metavar="TIME", help="With --watch: 2s, 500ms, 1m; 2s unless set."),
+]
+
 
 def add_to(app: typer.Typer) -> None:
-    app.command(rich_help_panel=PANEL, epilog="histq stats --json")(stats)
+    app.command(rich_help_panel=PANEL, epilog="histq stats --watch")(stats)
     app.command(rich_help_panel=PANEL, epilog="histq coverage BTCUSDT -s binance")(coverage)
     app.command(rich_help_panel=PANEL, epilog="histq gaps --json")(gaps)
 
 
 def stats(
+    watch: Watch = False,
+    every: Every = None,
     db: Db = None,
     config: ConfigFile = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show queue, coverage of each series, throughput, failures and size."""
+    """Show queue, coverage of each series, throughput, failures and size.
+
+    With --watch live, with rates: on a terminal until q is pressed, else a snapshot every time.
+    """
+    from histq.cli.dates import duration_s
     from histq.cli.session import Session
     from histq.pipeline.stats import collect
 
+    if every is not None and not watch:
+        raise Usage("--every goes with --watch; add it, or leave --every out")
+    every_s = duration_s(every or "2s", "--every", LEAST_EVERY_S)
     session = Session("stats", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    if watch:
+        from histq.cli.watch import watch as run
+
+        raise typer.Exit(run(session, every_s))
     if json:
         with session.open() as backends:
             session.document(collect(backends, session.settings.environment))

@@ -5,7 +5,7 @@ From counters, key ranges and small files alone, so that it may be asked every s
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,8 +18,9 @@ from histq.model import Depth, Series
 from histq.pipeline.backends import Backends
 from histq.pipeline.targets import Target
 from histq.plan import closed_until
-from histq.providers import Provider
+from histq.providers import Provider, providers
 from histq.settings import Settings, SourceSettings, plan_of
+from histq.stores import Batch
 
 STALE_AFTER: Final = 2
 """Intervals without a new candle after which a series is stale."""
@@ -89,9 +90,9 @@ def health(
     return Health(
         at=now,
         queue=backends.queue.depth(),
-        failure_rate=_failure_rate(backends),
+        failure_rate=failure_rate(backends.store.batches(LAST_BATCHES)),
         series=[_series(target, lasts.get(target.series), now) for target in targets],
-        hosts=_hosts(targets, settings, folder, now),
+        hosts=hosts(_asked(targets), settings, folder, now),
         disk=_disk(backends.database.path),
         buried_at=next((letter.failed_at for letter in backends.queue.letters(limit=1)), None),
     )
@@ -107,19 +108,21 @@ def _series(target: Target, last: int | None, now: int) -> SeriesHealth:
     return SeriesHealth(*target.series, last, due, late_s, stale)
 
 
-def _failure_rate(backends: Backends) -> float | None:
-    latest = backends.store.batches(LAST_BATCHES)
+def failure_rate(latest: Sequence[Batch]) -> float | None:
+    """Of the points of these batches, 0 to 1; None where there are none."""
     points = sum(batch.points for batch in latest)
     return sum(batch.dead for batch in latest) / points if points else None
 
 
-def _hosts(
-    targets: Sequence[Target], settings: Settings, folder: Path, now: int
-) -> list[HostHealth]:
-    asked = {target.provider.name: target.provider for target in targets}
-    shelves = (target.shelf.archive for target in targets if target.shelf is not None)
-    asked |= {archive.name: archive for archive in shelves}
-    return [_host(asked[name], settings.sources[name], folder, now) for name in sorted(asked)]
+def _asked(targets: Sequence[Target]) -> set[str]:
+    """The names of the sources and archives that the targets are asked of."""
+    shelves = (target.shelf for target in targets if target.shelf is not None)
+    return {*(target.provider.name for target in targets), *(one.archive.name for one in shelves)}
+
+
+def hosts(names: Set[str], settings: Settings, folder: Path, now: int) -> list[HostHealth]:
+    """Those of the sources and archives named; `folder` holds the budgets."""
+    return [_host(providers()[name], settings.sources[name], folder, now) for name in sorted(names)]
 
 
 def _host(provider: Provider, settings: SourceSettings, folder: Path, now: int) -> HostHealth:

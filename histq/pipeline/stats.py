@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from histq.db import Database
 from histq.model import Depth
 from histq.pipeline.backends import Backends
 from histq.queues import DeadCount
@@ -29,7 +30,6 @@ class Stats(msgspec.Struct, frozen=True):
 
 def collect(backends: Backends, environment: str, last_runs: int = LAST_RUNS) -> Stats:
     """From counters, the ledger and indexes alone: the price table is not read."""
-    database = backends.database
     return Stats(
         environment=environment,
         queue=backends.queue.depth(),
@@ -37,5 +37,9 @@ def collect(backends: Backends, environment: str, last_runs: int = LAST_RUNS) ->
         throughput=backends.store.throughput(),
         dead_letters=backends.queue.dead_by_error(),
         runs=backends.store.runs(last_runs),
-        database=DatabaseStats(str(database.path), database.size_bytes()),
+        database=database_stats(backends.database),
     )
+
+
+def database_stats(database: Database) -> DatabaseStats:
+    return DatabaseStats(str(database.path), database.size_bytes())
