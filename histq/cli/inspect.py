@@ -43,8 +43,8 @@ def stats(
 
     With --watch live, with rates: on a terminal until q is pressed, else a snapshot every time.
     """
-    from histq.cli.dates import duration_s
     from histq.cli.session import Session
+    from histq.dates import duration_s
     from histq.pipeline.stats import collect
 
     if every is not None and not watch:
