@@ -49,7 +49,6 @@ def daemon(
     from histq.daemon.daemon import Daemon, on_hang_up
     from histq.daemon.systemd import Notifier
     from histq.errors import Usage
-    from histq.stop import Stop
 
     if json and not once:
         raise Usage("--json prints the document of --once; a daemon that stays has none")
@@ -59,7 +58,7 @@ def daemon(
     session = Session(
         "daemon", db=db, file=config, json=json, quiet=quiet, verbose=verbose, flags=flags
     )
-    stop = Stop().on_signals()
+    stop = session.stop_on_signals()
     runs = Daemon(
         _loader(flags, db, config),
         session.opener,

@@ -140,7 +140,7 @@ def standing(view: View, backends: Backends, _query: Query) -> Standing:
 
 
 def stats(view: View, backends: Backends, _query: Query) -> Stats:
-    return collect(backends, view.environment)
+    return collect(backends, view.settings.environment)
 
 
 def series(view: View, backends: Backends, _query: Query) -> AllSeries:
