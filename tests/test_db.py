@@ -558,6 +558,44 @@ def test_the_log_is_moved_into_the_database_and_stays_small(db: Database, path: 
     assert db.value("select sum(length(body)) from ballast") == 64 * MIB
 
 
+def test_the_log_keeps_its_room_when_it_starts_anew(db: Database, path: Path) -> None:
+    db.rows("create table ballast (body blob)")
+    log = path.with_name("histq.db-wal")
+    sizes = []
+
+    for _ in range(40):
+        with db.transaction():
+            db.rows("insert into ballast values (zeroblob(?))", [MIB])
+        sizes.append(log.stat().st_size)
+
+    assert path.stat().st_size > 28 * MIB
+    assert min(sizes[16:]) >= 15 * MIB
+
+
+def test_what_is_deleted_is_not_written_once_more(db: Database, path: Path) -> None:
+    db.rows("create table ballast (body blob)")
+    with db.transaction():
+        db.rows("insert into ballast values (zeroblob(?))", [4 * MIB])
+    log = path.with_name("histq.db-wal")
+    before = log.stat().st_size
+
+    with db.transaction():
+        db.rows("delete from ballast")
+
+    assert log.stat().st_size - before < MIB
+
+
+def test_an_insert_tells_the_id_and_a_conflict_none(db: Database) -> None:
+    sql = (
+        "insert into series (source, symbol, interval, created_at) values ('binance', ?, '1h', 0)"
+        " on conflict (source, symbol, interval) do nothing"
+    )
+    with db.transaction():
+        found = [db.insert(sql, [symbol]) for symbol in ("BTCUSDT", "ETHUSDT", "BTCUSDT")]
+
+    assert found == [1, 2, 0]
+
+
 def test_the_log_shrinks_again_after_a_long_reader(db: Database, path: Path) -> None:
     db.rows("create table ballast (body blob)")
     log = path.with_name("histq.db-wal")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histq.errors import Usage
-from histq.model import Interval, Series, Window, iso
+from histq.model import HOUR_MS, Interval, Series, Window, iso
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -141,6 +141,46 @@ def test_a_candle_closes_a_ms_before_the_next_opens(name: str, opens: str, close
 )
 def test_slots_counts_open_times(name: str, start: str, end: str, slots: int) -> None:
     assert Interval(name).slots(at(start), at(end)) == slots
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "expected"),
+    [
+        pytest.param("1h", [5], True, id="one"),
+        pytest.param("1h", [5, 6, 7], True, id="three"),
+        pytest.param("1h", [5.25, 6.25], True, id="off the grid"),
+        pytest.param("1h", [5, 6, 8], False, id="one left out"),
+        pytest.param("1h", [5, 5.5, 7], False, id="one out of step"),
+        pytest.param("1h", [5, 5, 7], False, id="one twice"),
+        pytest.param("1h", [7, 6, 5], False, id="backwards"),
+        pytest.param("4h", [4, 8], True, id="four hours"),
+        pytest.param("4h", [4, 5], False, id="too close"),
+        pytest.param("1M", [0, 31 * 24], False, id="months"),
+        pytest.param("1h", [], False, id="none"),
+    ],
+)
+def test_in_a_row_is_one_length_after_the_other(
+    name: str, hours: list[float], expected: bool
+) -> None:
+    assert Interval(name).in_a_row([round(hour * HOUR_MS) for hour in hours]) is expected
+
+
+@settings(deadline=None)
+@given(
+    interval=every_interval,
+    start=instants,
+    steps=st.lists(st.sampled_from([1, 1, 1, 2, 0.5]), max_size=4),
+    on_grid=st.booleans(),
+)
+def test_the_grid_holds_open_times_alone(
+    interval: Interval, start: int, steps: list[float], on_grid: bool
+) -> None:
+    times = [interval.floor(start) if on_grid else start]
+    for step in steps:
+        times.append(times[-1] + round(step * interval.step_ms))
+
+    expected = not interval.gridded or all(time == interval.floor(time) for time in times)
+    assert interval.holds(times) is expected
 
 
 @settings(deadline=None)

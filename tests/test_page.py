@@ -279,6 +279,22 @@ def test_what_markets_do_is_no_fault(fields: dict[str, Any]) -> None:
     assert screen(flat(candle, candle), NOW) == (flat(candle, candle), [])
 
 
+def test_a_sound_page_in_order_is_not_copied() -> None:
+    sound = flat(replace(GOOD, timestamp=1), replace(GOOD, timestamp=2))
+
+    assert screen(sound, NOW)[0] is sound
+
+
+@pytest.mark.parametrize("times", [[2, 1], [1, 1]], ids=["falling", "a repeat"])
+def test_a_sound_page_out_of_order_is_not_taken_for_one_in_order(times: list[int]) -> None:
+    page = flat(*(replace(GOOD, timestamp=time) for time in times))
+
+    good, faults = screen(page, NOW)
+
+    assert good is not page
+    assert (good, faults) == (page, [])
+
+
 def test_an_empty_page_has_no_faults() -> None:
     assert screen([], NOW) == ([], [])
 
@@ -354,6 +370,14 @@ def test_pages_without_repeats_are_left_as_they_are() -> None:
     pages = [flat(Candle(5, close=1.0)), [], flat(Candle(1, close=2.0), Candle(2, close=3.0))]
 
     assert distinct(pages) == (pages, [], 0)
+
+
+def test_pages_known_to_rise_may_still_repeat_each_other() -> None:
+    one, two, two_later = Candle(1, close=1.0), Candle(2, close=2.0), Candle(2, close=9.0)
+
+    found = distinct([flat(one, two), flat(two_later)], rising=True)
+
+    assert found == ([flat(one, two), []], [(two, two_later)], 1)
 
 
 def test_the_first_page_to_tell_a_candle_keeps_it() -> None:

@@ -1,6 +1,7 @@
 """The shape of the program: who may import whom, and how long a file may be."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def test_one_folder_imports_sqlite_and_takes_the_one_that_sqlite_utils_takes() -
     }
 
     assert found == {("db", "sqlite_utils"), ("db", "sqlite_utils.utils.sqlite3")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_statement_numbers_its_parameters(module: str) -> None:
+    # Python 3.12 and newer look up the name of each one that they bind: stores/sqlite.py.
+    text = (PACKAGE / module).read_text()
+
+    assert re.findall(r"[(, ]\?(?:\d|\{)", text) == []
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -54,6 +54,26 @@ def month(year: int, number: int) -> int:
     return round(datetime.datetime(year, number, 1, tzinfo=datetime.UTC).timestamp() * 1000)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param([Candle(0, close=1.5), Candle(HOUR_MS, close=2.5)], id="closes alone"),
+        pytest.param([Candle(0, close=1.5), Candle(HOUR_MS, 2.0, close=2.5)], id="one open"),
+        pytest.param([Candle(0, 2.0, close=1.5), Candle(HOUR_MS, close=2.5)], id="the other open"),
+        pytest.param(
+            [Candle(0, close=1.5, trades=3, close_time=9), Candle(HOUR_MS, close=2.5, trades=0)],
+            id="fields in between",
+        ),
+        pytest.param([Candle(hour * HOUR_MS, 1.5, close=1.5) for hour in range(250)], id="many"),
+    ],
+)
+def test_what_a_candle_does_not_say_stays_null(bench: Bench, told: list[Candle]) -> None:
+    written = bench.store.write(BTC, flatten(told))
+
+    assert written == Written(len(told), 0, 0)
+    assert bench.prices(BTC) == told
+
+
 def test_a_candle_is_stored_as_it_was_told(bench: Bench) -> None:
     told = Candle(0, 1.5, 3.5, 0.5, 2.5, 10.25, 20.5, 7, 4.25, 8.5, 3_599_998)
 
