@@ -29,7 +29,10 @@ logger = logging.getLogger(__name__)
 SIBLING_POLL_S: Final = 0.02
 IDLE_POLL_S: Final = 0.25
 FILL_POLL_S: Final = 0.05
-JOIN_POLL_S: Final = 0.02
+JOIN_POLL_S: Final = 0.005
+WORKERS_A_FILE: Final = 2
+"""Workers that a store in a SQLite file can use: one writes, the other prepares what is next."""
+
 TOLD_AFTER: Final = 2
 """Idle looks in a row after which the user is told: one may be a sibling between two batches."""
 
@@ -66,8 +69,10 @@ def consume(job: ConsumeJob) -> ConsumeReport:
     with job.opener.open(create=True) as backends:
         if not job.more():
             job.watcher.waiting_points(backends.queue.depth().points)
+        # Those past them would only wait for its lock, each with a batch in memory.
+        most = job.concurrency if backends.store.database is None else WORKERS_A_FILE
     shared = _Shared(InHand(job.opener))
-    workers = [_Worker(job, shared) for _ in range(job.concurrency)]
+    workers = [_Worker(job, shared) for _ in range(min(job.concurrency, most))]
     threads = [
         threading.Thread(target=worker.run, name="histq-consume", daemon=True) for worker in workers
     ]

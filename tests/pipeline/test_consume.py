@@ -1,6 +1,7 @@
 """What becomes of a message: stored, a duplicate, a revision, a dead letter, or tried again."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,13 @@ from histq.model import Candle, Draft, Series, Window
 from histq.page import Flat
 from histq.pipeline import letters
 from histq.pipeline.backends import Backends, Opener
+from histq.pipeline.consume import WORKERS_A_FILE, ConsumeJob, consume
+from histq.pipeline.reports import ConsumeReport
+from histq.pipeline.runs import RunLog
+from histq.stop import Stop
 from histq.stores import Written
 from histq.stores.sqlite import SqliteStore
-from tests.pipeline import BTC, ETH, HOUR, START, candle, closes, draft, run, spans
+from tests.pipeline import BTC, ETH, HOUR, START, Quiet, candle, closes, draft, run, spans
 
 
 def test_a_page_ends_in_the_table_and_in_the_ledger(opener: Opener, backends: Backends) -> None:
@@ -115,6 +120,31 @@ def test_a_message_that_does_not_unpack_is_buried_whole_and_harms_no_neighbour(
     (letter,) = backends.queue.letters()
     assert (letter.kind, letter.reason) == ("page", "poison")
     assert json.loads(letter.raw_data) == {"packed": "wSBubyBwYWdl"}
+
+
+class Counting(Quiet):
+    """Counts the workers that are there when a batch is done."""
+
+    def __init__(self) -> None:
+        self.workers: list[int] = []
+
+    def stored(self, report: ConsumeReport) -> None:
+        self.workers.append(sum(thread.name == "histq-consume" for thread in threading.enumerate()))
+
+
+def test_a_file_is_given_no_more_workers_than_it_can_use(
+    opener: Opener, backends: Backends
+) -> None:
+    backends.queue.put([draft([candle(0)], slots=1), draft([candle(0)], ETH, slots=1)])
+    watcher = Counting()
+
+    report = consume(
+        ConsumeJob(opener, 5, RunLog("consume", opener.owner), stop=Stop(), watcher=watcher)
+    )
+
+    assert report.inserted == 2
+    assert watcher.workers
+    assert max(watcher.workers) <= WORKERS_A_FILE
 
 
 class PickyStore(SqliteStore):
