@@ -8,7 +8,6 @@ for each order, so that a hundred processes take seconds. Having one thread, it 
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+
+from sqlite_utils.utils import sqlite3
 
 
 class Death(NamedTuple):
