@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from tests.forking import Forking
 
 REALDATA = Path(__file__).parent.parent.parent / "shared" / "realdata"
 
@@ -77,22 +79,48 @@ def place(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def forking() -> Iterator[Forking]:
+    """Starts histq without the time that its imports take."""
+    with Forking() as server:
+        yield server
+
+
 @pytest.fixture
-def histq(environ: dict[str, str], place: Path) -> Histq:
+def histq(environ: dict[str, str], place: Path, tmp_path: Path, forking: Forking) -> Histq:
     """Runs the program as a process: histq("fetch", "BTCUSDT", HISTQ_DB="x.db")."""
 
-    def run(*arguments: str, cwd: Path = place, timeout: float = 120, **extra: str) -> Ended:
-        ended = subprocess.run(
-            [sys.executable, "-m", "histq", *arguments],
-            cwd=cwd,
-            env={**environ, **extra},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+    def run(
+        *arguments: str,
+        cwd: Path = place,
+        timeout: float = 120,
+        forked: bool = True,
+        **extra: str,
+    ) -> Ended:
+        whole = {**environ, **extra}
+        # What Python reads when it starts, and what a child of this process takes over.
+        if not forked or any(name.startswith("PYTHON") for name in extra):
+            return _started(arguments, cwd, whole, timeout)
+        code = forking.run(arguments, cwd=cwd, environ=whole, output=tmp_path, timeout_s=timeout)
+        out, err = ((tmp_path / name).read_text() for name in ("out", "err"))
+        assert code is not None, f"histq {arguments} took longer than {timeout} s: {out} {err}"
+        return Ended(code, out, err)
 
     return run
+
+
+def _started(
+    arguments: Sequence[str], cwd: Path, environ: Mapping[str, str], timeout: float
+) -> Ended:
+    ended = subprocess.run(
+        [sys.executable, "-m", "histq", *arguments],
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 def source_at(name: str, url: str, **settings: object) -> Mapping[str, str]:

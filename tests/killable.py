@@ -5,6 +5,7 @@
 for each order, so that a hundred processes take seconds. Having one thread, it may fork.
 """
 
+import gc
 import json
 import os
 import signal
@@ -122,6 +123,7 @@ def _child(order: dict[str, Any], told: Path) -> None:
 
 def serve(child: Callable[[dict[str, Any], Path], None]) -> None:
     """Forks for each order; the child runs in its folder and writes what it tells to that file."""
+    gc.freeze()  # what is there already is not looked at, and so not copied, by the children
     for line in sys.stdin:
         order = json.loads(line)
         told = Path(order["cwd"]) / "told"

@@ -224,7 +224,7 @@ def test_a_write_that_fails_stops_the_run_and_leaves_the_queue_for_the_next(
         backends.queue.put(pages(3))
     file_limit(64 * 1024)
 
-    failed = histq("consume", "--concurrency", "2")
+    failed = histq("consume", "--concurrency", "2", forked=False)
     file_limit(resource.RLIM_INFINITY)
 
     assert_one_line(failed, 1, "disk I/O error")

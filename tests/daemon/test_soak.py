@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.soaking import SCHEDULE_S, soak, wrong
 
-SECONDS = 24
+SECONDS = 18
 
 
 def test_a_daemon_that_is_killed_now_and_then_misses_and_doubles_nothing(
