@@ -26,6 +26,10 @@ class Pause(NamedTuple):
             return 0
         return max(0, min(self.until, self.since + LONGEST_PAUSE_S * 1000) - now) / 1000
 
+    def begun(self, now: int) -> "Pause":
+        """The pause; none where it was asked for after now, by a clock that was set back since."""
+        return self if self.since <= now else NO_PAUSE
+
     def longer(self, now: int, seconds: float) -> Self:
         """The pause that lasts at least so long from now on."""
         lasts_s = max(min(seconds, LONGEST_PAUSE_S), self.left_s(now))
@@ -60,7 +64,8 @@ class State(msgspec.Struct, kw_only=True):
         return sum(self.sent.values())
 
     def forget(self, now: int) -> None:
-        """Drops what no longer counts."""
+        """Drops what no longer counts, and what lies in the future: it never did."""
+        self.silent, self.held = self.silent.begun(now), self.held.begun(now)
         second = now // 1000
         # One bucket more than the window has seconds: a request at the end of a second is younger
         # than its bucket. One from the future is of a clock that was set back since.

@@ -55,6 +55,19 @@ def test_whatever_the_file_holds_a_turn_comes_after_the_longest_ban(text: bytes)
     assert later_s == 0
 
 
+def test_a_ban_from_the_future_is_none_when_the_future_has_come(tmp_path: Path) -> None:
+    clock = Hands()
+    since = clock.now + 61_001
+    text = f'{{"silent":[{since},{since + 3 * DAY_S * 1000}],"sent":{{}}}}'
+    state_file(tmp_path).write_text(text)
+
+    now_s = budget(tmp_path, clock).take()
+    clock.now += 62_000
+    then_s = budget(tmp_path, clock).take()
+
+    assert (now_s, then_s) == (0, 0)
+
+
 @pytest.mark.parametrize(
     "text",
     [
