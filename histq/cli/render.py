@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from histq.budget.credits import Balance
+from histq.cli.light_table import LightTable
 from histq.model import DeadLetter, Depth, iso
 from histq.pipeline.reports import ConsumeReport, FetchReport
 from histq.queues import DeadCount
@@ -18,7 +19,9 @@ NOTHING_WANTED = "nothing to ask for: no whole candle has opened and closed in t
 
 
 def table(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    made = LightTable(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
     for column in columns:
         made.add_column(
             column,
