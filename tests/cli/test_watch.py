@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -185,6 +185,13 @@ def test_another_key_changes_nothing(environ: dict[str, str], place: Path, held:
         assert terminal.process.poll() is None
 
 
+def whole(lines: int, said: str) -> Callable[[str], bool]:
+    """Whether a picture of so many lines is drawn to its end, and says that."""
+    return lambda picture: (
+        picture.count("\n") == lines - 1 and "q leaves" in picture and said in picture
+    )
+
+
 def test_the_picture_fits_and_follows_the_size_at_once(
     environ: dict[str, str], place: Path, histq: Histq
 ) -> None:
@@ -193,11 +200,11 @@ def test_the_picture_fits_and_follows_the_size_at_once(
         histq("sync", "-s", "binance", "--from", "2023-01-01", "--to", "2023-01-02", **settings)
 
     with Terminal(*WATCH, "--every", "1h", cwd=place, environ=environ, lines=14) as terminal:
-        small = terminal.shows("q leaves", "and 10 more")
+        small = terminal.until(whole(14, "and 10 more"))
         terminal.resize(120, 50)
-        large = terminal.shows("q leaves", "binance/XRPUSDT/1h")
+        large = terminal.until(whole(50, "binance/XRPUSDT/1h"))
         terminal.resize(40, 10)
-        tiny = terminal.until(lambda picture: picture.count("\n") == 9 and "q leaves" in picture)
+        tiny = terminal.until(whole(10, ""))
 
     assert (len(small), len(large), len(tiny)) == (14, 50, 10)
     assert max(map(len, small)) <= 80
