@@ -1,10 +1,14 @@
 """The program: python -m histq, and the command histq."""
 
+import gc
 import sys
 
 
 def main() -> None:
     """Runs the command line; Ctrl-C ends it with 130, even while it is still being loaded."""
+    # What imports make is never garbage, and looking at it takes a tenth of a short command; the
+    # session of the command looks again from where it begins.
+    gc.disable()
     try:
         from histq.cli import main as run
 

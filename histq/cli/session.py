@@ -1,5 +1,6 @@
 """What every command begins with, settings, consoles, logging, and what it ends with."""
 
+import gc
 import logging
 import sys
 from collections.abc import Mapping
@@ -56,6 +57,8 @@ class Session:
         self.settings = self.loaded.settings
         self.opener = Opener(self.settings, owner_id())
         self.runs = RunLog(command, self.opener.owner)
+        gc.freeze()
+        gc.enable()
         sentry.start(self.settings)
         self._begin_logs(verbose)
         self.out = _console(sys.stdout)
