@@ -297,8 +297,8 @@ MUTANTS: Final = (
     mutant(
         "a stop waits for the audit trail",
         "histq/cli/session.py",
-        "STOPPED = (130, 143)",
-        "STOPPED = ()",
+        "self.opener = self.opener._replace(stop=stop)",
+        "pass",
         "tests/cli/test_stopping.py",
     ),
     mutant(

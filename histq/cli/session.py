@@ -25,9 +25,6 @@ SCHEMA = 1
 SHOWN_ON = (0, 3, 4, 6, 130, 143)
 """Exit codes with which `--json` still prints its document."""
 
-STOPPED = (130, 143)
-STOPPED_LOCK_TIMEOUT_S = 1.0
-
 
 class Session:
     """One command's surroundings. Results go to `out`, everything else to `err`."""
@@ -97,10 +94,6 @@ class Session:
                 # The result stands, and the row looks like that of a run that was killed.
                 logger.warning("the end of this run is not on record: %s", error)
         return exit_code
-
-    def _close_run(self, opener: Opener, exit_code: int, summary: str) -> None:
-        with opener.open(create=False) as backends:
-            self.runs.end(backends.store, exit_code, summary)
 
 
 def _console(file: Any) -> Console:
