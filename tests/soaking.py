@@ -1,74 +1,34 @@
-"""A daemon under a market that goes on, a provider with faults, and death now and then.
+"""A daemon under a market that goes on, a provider with faults, visitors, and death now and then.
 
-Candles of a second, so that every run finds something new. Used by tests/daemon for some seconds,
-and by bench/soak.py for as long as one likes.
+Candles of a second, so that every run finds something new; a webhook is told what is wrong. Used by
+tests/daemon for some seconds, and by bench/soak.py for as long as one likes.
 """
 
 import contextlib
 import json
 import random
 import signal
+import socket
 import sqlite3
+import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.alerts.receivers import Posted, WebReceiver
 from tests.conftest import source_at
-from tests.loopback import Asked, Loopback, Says
+from tests.loopback import Loopback
+from tests.market import SECOND_MS, SYMBOLS, Market, halted, price
+from tests.visiting import Visitors
 
-SECOND_MS: Final = 1000
 SCHEDULE_S: Final = 2
-SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
-OUTAGE: Final = 7
-"""Every so many minutes there is a minute in which no candle was made from second 20 to 30."""
-
-
-def halted(opened: int) -> bool:
-    """Whether no candle opened then, for nobody traded."""
-    minute, second = divmod(opened // SECOND_MS, 60)
-    return minute % OUTAGE == 0 and 20 <= second < 30
-
-
-def price(symbol: str, opened: int) -> float:
-    return 100 + opened // SECOND_MS % 1000 + SYMBOLS.index(symbol)
-
-
-class Market:
-    """Answers as Binance does; every fifth answer or so is a fault, while it is `faulty`."""
-
-    def __init__(self, seed: int) -> None:
-        self.faulty = True
-        self._dice = random.Random(seed)
-        self._lock = threading.Lock()
-
-    def __call__(self, asked: Asked) -> Says:
-        with self._lock:
-            fault = self._dice.randrange(20) if self.faulty else 19
-        start = -(-int(asked.query["startTime"]) // SECOND_MS) * SECOND_MS
-        end = int(asked.query.get("endTime", 2**53))
-        now = int(time.time() * 1000)
-        rows: list[list[object]] = []
-        for opened in range(start, min(end, now) + 1, SECOND_MS):
-            if not halted(opened) and len(rows) < 1000:
-                value = str(price(asked.query["symbol"], opened))
-                rows.append([opened, *[value] * 4, "1", opened + 999, value, 1, "1", value, "0"])
-        body = json.dumps(rows).encode()
-        match fault:
-            case 0:
-                return Says(b"down", 503)
-            case 1:
-                return Says(b'{"code":-1003,"msg":"slow"}', 429, {"Retry-After": "1"})
-            case 2:
-                return Says(body[: len(body) // 2])
-            case 3:
-                return Says(body[: len(body) // 2], declared=len(body))
-            case _:
-                return Says(body)
+GROWTH_KIB: Final = 8_192
+SAMPLES: Final = 60
+"""Looks at memory and descriptors, after the last death."""
 
 
 class Run(NamedTuple):
@@ -78,13 +38,33 @@ class Run(NamedTuple):
     ended: int | None
 
 
+class Sample(NamedTuple):
+    """One look at the process, so many seconds after the begin."""
+
+    at_s: float
+    memory_kib: int
+    descriptors: int
+
+
+class Told(NamedTuple):
+    """What the webhook got: the alert that it is about, and start or end."""
+
+    id: str
+    about: str
+    state: str
+
+
 class Soak(NamedTuple):
-    """What was seen. Memory in KiB and descriptors, at the first third and at the end."""
+    """What was seen."""
 
     deaths: int
     runs: list[Run]
-    memory: tuple[int, int]
-    descriptors: tuple[int, int]
+    samples: list[Sample]
+    answers: dict[int, int]
+    unanswered: int
+    odd: list[str]
+    bans: int
+    told: list[Told]
     stored: dict[str, list[tuple[int, float]]]
     gaps: list[str]
     integrity: str
@@ -117,17 +97,16 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
-    def memory_kib(self) -> int:
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        return 0
-
-    def descriptors(self) -> int:
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+    def sample(self, at_s: float) -> Sample:
+        proc = Path(f"/proc/{self.process.pid}")
+        lines = (proc / "status").read_text().splitlines()
+        memory = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+        return Sample(at_s, memory, len(list((proc / "fd").iterdir())))
 
 
-def settings(server: Loopback, environ: dict[str, str]) -> dict[str, str]:
+def settings(
+    server: Loopback, hook: WebReceiver, address: str, environ: dict[str, str]
+) -> dict[str, str]:
     return {
         **environ,
         **source_at("binance", server.url, max_wait_s=5),
@@ -141,6 +120,8 @@ def settings(server: Loopback, environ: dict[str, str]) -> dict[str, str]:
         "HISTQ_DAEMON__RECHECK": "",
         "HISTQ_DAEMON__MAINTAIN": "7s",
         "HISTQ_DAEMON__PRUNE": "11s",
+        "HISTQ_DAEMON__LISTEN": address,
+        "HISTQ_ALERTS__WEBHOOK_URL": hook.url,
         "HISTQ_GAPS__CONFIRM_AFTER_S": "1",
     }
 
@@ -148,36 +129,81 @@ def settings(server: Loopback, environ: dict[str, str]) -> dict[str, str]:
 def soak(place: Path, environ: dict[str, str], seconds: float, deaths: int, seed: int) -> Soak:
     """Runs the daemon for so long, kills it so often, then lets it end in peace."""
     market, dice = Market(seed), random.Random(seed)
-    with Loopback(market) as server:
-        environ = settings(server, environ)
+    with Loopback(market) as server, WebReceiver() as hook:
+        address = f"127.0.0.1:{_free_port()}"
+        environ = settings(server, hook, address, environ)
         since = int(time.time()) - 30
-        first = [sys.executable, "-m", "histq", "fetch", "-q", "--from", _date(since)]
-        subprocess.run(first, cwd=place, env=environ, stderr=subprocess.DEVNULL, check=False)
-        began = time.monotonic()
+        _histq(place, environ, "fetch", "--from", _date(since))
         # All in the first third, so that memory is compared within one life.
         moments = sorted(dice.uniform(1, seconds / 3) for _ in range(deaths))
         daemon = Daemon(place, environ)
         try:
-            for moment in moments:
-                time.sleep(max(0.0, began + moment - time.monotonic()))
-                daemon.die_and_rise()
-            time.sleep(max(0.0, began + seconds * 2 / 3 - time.monotonic()))
-            before = daemon.memory_kib(), daemon.descriptors()
-            time.sleep(max(0.0, began + seconds - 3 * SCHEDULE_S - time.monotonic()))
-            market.faulty = False
-            time.sleep(3 * SCHEDULE_S)
-            after = daemon.memory_kib(), daemon.descriptors()
+            with Visitors(f"http://{address}") as visitors:
+                samples = _lived(daemon, market, seconds, moments)
             code = daemon.end()
         finally:
             daemon.process.kill()
         if code != 143:
             raise RuntimeError(f"the daemon ended with {code}")
         for command in ("repair", "consume"):
-            ended = [sys.executable, "-m", "histq", command, "-q"]
-            subprocess.run(ended, cwd=place, env=environ, check=False, stdout=subprocess.DEVNULL)
+            _histq(place, environ, command)
         gaps = _gaps(place, environ)
-    memory, descriptors = zip(before, after, strict=True)
-    return _seen(place, len(moments), memory, descriptors, gaps)
+        told = [_told(posted) for posted in hook.inbox.all]
+    runs, stored, integrity, left = _seen(place)
+    return Soak(
+        len(moments),
+        runs,
+        samples,
+        dict(visitors.answers),
+        visitors.unanswered,
+        visitors.odd,
+        market.bans,
+        told,
+        stored,
+        gaps,
+        integrity,
+        left,
+    )
+
+
+def _lived(daemon: Daemon, market: Market, seconds: float, moments: list[float]) -> list[Sample]:
+    """So many seconds of its life, with a death at each of the moments; the last are peaceful."""
+    began = time.monotonic()
+    peace = seconds - 3 * SCHEDULE_S
+    looks = [seconds / 3 + i * (2 * seconds / 3) / SAMPLES for i in range(1, SAMPLES + 1)]
+    samples = []
+    for moment in sorted([*moments, *looks]):
+        time.sleep(max(0.0, began + moment - time.monotonic()))
+        market.faulty = moment < peace
+        if moment in moments:
+            daemon.die_and_rise()
+        else:
+            samples.append(daemon.sample(moment))
+    return samples
+
+
+def _histq(place: Path, environ: dict[str, str], *words: str) -> None:
+    """However it ends: the provider has faults."""
+    subprocess.run(
+        [sys.executable, "-m", "histq", *words, "-q"],
+        cwd=place,
+        env=environ,
+        check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+def _told(posted: Posted) -> Told:
+    said = json.loads(posted.body)
+    return Told(said["id"], f"{said['name']} {said['subject']}", said["state"])
 
 
 def _date(second: int) -> str:
@@ -194,11 +220,8 @@ def _gaps(place: Path, environ: dict[str, str]) -> list[str]:
 
 def _seen(
     place: Path,
-    deaths: int,
-    memory: tuple[int, int],
-    descriptors: tuple[int, int],
-    gaps: list[str],
-) -> Soak:
+) -> tuple[list[Run], dict[str, list[tuple[int, float]]], str, tuple[int, int]]:
+    """Runs, prices by symbol, what integrity_check says, and (messages, dead letters) left."""
     with _reading(place / "histq.db") as database:
         runs = database.execute(
             "select started_at, ended_at from runs where command = 'daemon fetch binance'"
@@ -216,9 +239,7 @@ def _seen(
         left = database.execute(
             "select (select count(*) from messages), (select count(*) from dead_letters)"
         ).fetchone()
-    return Soak(
-        deaths, [Run(*run) for run in runs], memory, descriptors, stored, gaps, integrity, left
-    )
+    return [Run(*run) for run in runs], stored, integrity, left
 
 
 @contextlib.contextmanager
@@ -245,13 +266,46 @@ def wrong(soaked: Soak) -> list[str]:
         found.append(f"holes without a reason: {soaked.gaps}")
     if soaked.integrity != "ok":
         found.append(f"integrity_check: {soaked.integrity}")
-    before, after = soaked.memory
-    if after > before * 1.1 + 8_192:
-        found.append(f"memory grew from {before} to {after} KiB")
-    before, after = soaked.descriptors
+    return [
+        *found,
+        *_grown(soaked.samples),
+        *_answered(soaked),
+        *_told_wrongly(soaked),
+        *_doubled(soaked.runs),
+    ]
+
+
+def growth_kib(samples: list[Sample]) -> int:
+    """By how much memory grew from the first third of the samples to the last, by medians."""
+    third = len(samples) // 3
+    first = statistics.median(one.memory_kib for one in samples[:third])
+    return int(statistics.median(one.memory_kib for one in samples[-third:]) - first)
+
+
+def _grown(samples: list[Sample]) -> Iterator[str]:
+    if (grown := growth_kib(samples)) > GROWTH_KIB:
+        yield f"memory grew by {grown} KiB"
+    before, after = samples[0].descriptors, samples[-1].descriptors
     if after > before + 12:
-        found.append(f"descriptors grew from {before} to {after}")
-    return found + list(_doubled(soaked.runs))
+        yield f"descriptors grew from {before} to {after}"
+
+
+def _answered(soaked: Soak) -> Iterator[str]:
+    if not soaked.answers.get(200):
+        yield f"no visitor was answered: {soaked.answers}"
+    yield from sorted(set(soaked.odd))
+
+
+def _told_wrongly(soaked: Soak) -> Iterator[str]:
+    """A start is followed by its end. What was told as the daemon died may come again, alike."""
+    told = list(dict.fromkeys(soaked.told))
+    for about in {one.about for one in told}:
+        states = [one.state for one in told if one.about == about]
+        if any(one == other for one, other in pairwise(states)) or states[0] != "start":
+            yield f"{about} was told so: {states}"
+    refused = sum(one.about == "source_refuses binance" for one in told)
+    if refused != 2 * soaked.bans:
+        yield f"{soaked.bans} bans, of which {refused} notices told"
 
 
 def _doubled(runs: list[Run]) -> Iterator[str]:
