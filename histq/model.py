@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import cache
 from typing import Final, NamedTuple, Self
 
 import msgspec
@@ -53,11 +54,7 @@ class Interval:
     @property
     def step_ms(self) -> int:
         """The length in ms; of a month, the longest one's."""
-        if self.name == SPOT:
-            return HOUR_MS
-        if self.name == "1M":
-            return 31 * DAY_MS
-        return int(self.name[:-1]) * _UNITS[self.name[-1]]
+        return _step_ms(self.name)
 
     def floor(self, instant: int) -> int:
         """The open time of the slot that holds `instant`."""
@@ -113,6 +110,15 @@ class Interval:
         if self.name == "1M":
             return _month_of(self.ceil(end)) - _month_of(self.ceil(start))
         return (self.ceil(end) - self.ceil(start)) // self.step_ms
+
+
+@cache  # a ledger asks for the same one thousands of times
+def _step_ms(name: str) -> int:
+    if name == SPOT:
+        return HOUR_MS
+    if name == "1M":
+        return 31 * DAY_MS
+    return int(name[:-1]) * _UNITS[name[-1]]
 
 
 def _month_of(instant: int) -> int:
