@@ -14,13 +14,13 @@ import msgspec
 
 from histq.budget.credits import Balance
 from histq.http import open_budget
-from histq.model import Depth, Series
+from histq.model import Depth
 from histq.pipeline.backends import Backends
 from histq.pipeline.targets import Target
 from histq.plan import closed_until
 from histq.providers import Provider, providers
 from histq.settings import Settings, SourceSettings, plan_of
-from histq.stores import Batch
+from histq.stores import Batch, Store
 
 STALE_AFTER: Final = 2
 """Intervals without a new candle after which a series is stale."""
@@ -84,18 +84,21 @@ def health(
     backends: Backends, targets: Sequence[Target], settings: Settings, folder: Path, now: int
 ) -> Health:
     """How the targets' series, the queue and the machine are; `folder` holds the budgets."""
-    lasts = {
-        Series(one.source, one.symbol, one.interval): one.last for one in backends.store.coverage()
-    }
     return Health(
         at=now,
         queue=backends.queue.depth(),
         failure_rate=failure_rate(backends.store.batches(LAST_BATCHES)),
-        series=[_series(target, lasts.get(target.series), now) for target in targets],
+        series=freshness(backends.store, targets, now),
         hosts=hosts(_asked(targets), settings, folder, now),
         disk=_disk(backends.database.path),
         buried_at=next((letter.failed_at for letter in backends.queue.letters(limit=1)), None),
     )
+
+
+def freshness(store: Store, targets: Sequence[Target], now: int) -> list[SeriesHealth]:
+    """How late the series of each target is."""
+    lasts = store.lasts()
+    return [_series(target, lasts.get(target.series), now) for target in targets]
 
 
 def _series(target: Target, last: int | None, now: int) -> SeriesHealth:

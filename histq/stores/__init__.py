@@ -224,6 +224,9 @@ class Store(Protocol):
     def coverage(self) -> list[SeriesStats]:
         """Every series, from counters and the ledger, without a scan of the prices."""
 
+    def lasts(self) -> dict[Series, int]:
+        """The open time of the latest candle of each series that holds one, from counters alone."""
+
     def throughput(self) -> list[Throughput]:
         """By source."""
 

@@ -28,7 +28,7 @@ from histq.stores import (
 from histq.stores.sqlite_alerts import SqliteAlerts
 from histq.stores.sqlite_audit import audit
 from histq.stores.sqlite_bars import bars
-from histq.stores.sqlite_coverage import coverage
+from histq.stores.sqlite_coverage import coverage, lasts
 from histq.stores.sqlite_history import SqliteHistory
 from histq.stores.sqlite_revisions import SqliteRevisions
 
@@ -265,6 +265,9 @@ class SqliteStore:
 
     def coverage(self) -> list[SeriesStats]:
         return coverage(self._db)
+
+    def lasts(self) -> dict[Series, int]:
+        return lasts(self._db)
 
     def throughput(self) -> list[Throughput]:
         found = self._db.rows(

@@ -2,7 +2,7 @@
 
 from histq.db import Database
 from histq.ledger import ACCEPTED
-from histq.model import Interval, State
+from histq.model import Interval, Series, State
 from histq.stores import SeriesStats
 
 
@@ -13,6 +13,13 @@ def coverage(database: Database) -> list[SeriesStats]:
         " order by source, symbol, interval"
     )
     return [_series_stats(database, *row) for row in found]
+
+
+def lasts(database: Database) -> dict[Series, int]:
+    found = database.rows(
+        "select source, symbol, interval, last from series where last is not null"
+    )
+    return {Series(*names): last for *names, last in found}
 
 
 def _series_stats(

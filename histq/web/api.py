@@ -144,7 +144,7 @@ def stats(view: View, backends: Backends, _query: Query) -> Stats:
 
 
 def series(view: View, backends: Backends, _query: Query) -> AllSeries:
-    regular = {(one.source, one.symbol, one.interval): one for one in view.health(backends).series}
+    regular = {(one.source, one.symbol, one.interval): one for one in view.freshness(backends)}
     entries = []
     for row in backends.store.coverage():
         one = regular.get((row.source, row.symbol, row.interval))

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 from histq.errors import Transient
 from histq.host import Clock
 from histq.pipeline.backends import Backends, Opener
-from histq.pipeline.health import Health, health
+from histq.pipeline.health import Health, SeriesHealth, freshness, health
 from histq.pipeline.targets import Target
 from histq.settings import Settings
 
@@ -33,6 +33,9 @@ class View(NamedTuple):
 
     def health(self, backends: Backends) -> Health:
         return health(backends, self.targets, self.settings, self.state_folder, now=self.clock())
+
+    def freshness(self, backends: Backends) -> list[SeriesHealth]:
+        return freshness(backends.store, self.targets, self.clock())
 
 
 class Desk:

@@ -362,6 +362,14 @@ def test_coverage_lists_every_series_in_order(store: Store) -> None:
     assert found == [("binance", "A", "1m"), ("binance", "B", "1h"), ("kraken", "A", "1h")]
 
 
+def test_the_latest_candle_of_every_series_that_holds_one_is_known(store: Store) -> None:
+    store.write(BTC, page(7, 5))
+    store.write(ETH, page(0))
+    store.record(fresh(), [hours(0, 5, State.FAILED)])
+
+    assert store.lasts() == {BTC: 7 * HOUR_MS, ETH: 0}
+
+
 def test_a_series_that_was_only_asked_for_has_no_points(store: Store) -> None:
     store.record(BTC, [hours(0, 5, State.FAILED), hours(5, 9, State.WANTED)])
     store.record(BTC, [hours(9, 12, State.FAILED)])
