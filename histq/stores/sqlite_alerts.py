@@ -19,7 +19,8 @@ class SqliteAlerts:
 
     def open(self) -> list[Alert]:
         found = self._db.rows(
-            f"select {_ALERT} from alerts a where a.ended_at is null order by a.id"
+            f"select {_ALERT} from alerts a indexed by alerts_open where a.ended_at is null"
+            " order by a.id"
         )
         return [_alert(*row) for row in found]
 
