@@ -25,6 +25,7 @@ from histq.pipeline.ledgers import ledgers
 from histq.pipeline.stats import Stats, collect
 from histq.queues import DeadCount
 from histq.stores import SeriesStats
+from histq.stores.alerts import Severity
 from histq.web.heat import Heat, heat
 from histq.web.query import Query
 from histq.web.readiness import Check, checks
@@ -100,6 +101,25 @@ class Waiting(msgspec.Struct, frozen=True):
     dead_letters: list[DeadCount]
 
 
+class Wrong(msgspec.Struct, frozen=True):
+    """One condition that holds. `since` is when it was seen first, `started_at` when it had lasted
+    long enough to be told, both ms; `text` is what was told.
+    """
+
+    name: str
+    subject: str
+    severity: Severity
+    since: int
+    started_at: int
+    text: str
+
+
+class Alerts(msgspec.Struct, frozen=True):
+    """Those that hold now, the worst first and then the oldest."""
+
+    alerts: list[Wrong]
+
+
 class Step(msgspec.Struct, frozen=True):
     """What was consumed of one source in one step."""
 
@@ -170,6 +190,15 @@ def queue(view: View, backends: Backends, _query: Query) -> Waiting:
     waiting = backends.queue
     alert_depth = view.settings.queue.alert_depth
     return Waiting(waiting.depth(), alert_depth, waiting.next_due_at(), waiting.dead_by_error())
+
+
+def alerts(_view: View, backends: Backends, _query: Query) -> Alerts:
+    found = [
+        Wrong(one.name, one.subject, one.severity, one.since, one.started_at, one.text)
+        for one in backends.store.alerts.open()
+        if one.started_at is not None
+    ]
+    return Alerts(sorted(found, key=lambda one: (one.severity != Severity.CRITICAL, one.since)))
 
 
 def throughput(view: View, backends: Backends, query: Query) -> History:
@@ -252,6 +281,7 @@ ENDPOINTS: Final = (
         ),
     ),
     Endpoint("/api/queue", queue, Waiting, "What waits, and what could not be stored and why"),
+    Endpoint("/api/alerts", alerts, Alerts, "What is wrong now, and since when"),
     Endpoint(
         "/api/throughput",
         throughput,

@@ -11,6 +11,7 @@ import pytest
 from histq.model import Candle, Series, Window
 from histq.page import flatten
 from histq.settings import Settings
+from histq.stores.alerts import Alert, Severity
 from histq.web.api import ENDPOINTS
 from tests.conftest import Histq
 from tests.web import BTC, DAY, HOUR, NOON, hours, opener, serving, settings_in
@@ -161,6 +162,33 @@ def test_the_queue_is_told_with_its_dead_letters(client: httpx.Client) -> None:
             "error": "high 1.0 is below low <b>9.0</b>",
         }
     ]
+
+
+def test_alerts_are_those_that_hold_the_worst_first(
+    client: httpx.Client, settings: Settings
+) -> None:
+    late = Alert(0, "series_stale", "binance/BTCUSDT/1h", Severity.WARNING, "late", NOON, NOON + 5)
+    refused = Alert(
+        0, "source_refuses", "binance", Severity.CRITICAL, "HTTP 403", NOON + 7, NOON + 7
+    )
+    suspected = Alert(0, "queue_deep", "queue", Severity.WARNING, "deep", NOON)
+    over = Alert(0, "disk_low", "disk", Severity.CRITICAL, "full", NOON, NOON, NOON, NOON + 9)
+    assert got(client, "/api/alerts") == {"alerts": []}
+    with opener(settings).open(create=False) as backends:
+        for alert in (late, refused, suspected, over):
+            backends.store.alerts.keep(alert)
+
+    found = got(client, "/api/alerts")["alerts"]
+
+    assert [alert["name"] for alert in found] == ["source_refuses", "series_stale"]
+    assert found[1] == {
+        "name": "series_stale",
+        "subject": "binance/BTCUSDT/1h",
+        "severity": "warning",
+        "since": NOON,
+        "started_at": NOON + 5,
+        "text": "late",
+    }
 
 
 def test_throughput_is_summed_by_step_and_source(settings: Settings) -> None:

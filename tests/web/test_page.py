@@ -18,13 +18,19 @@ from histq.model import Candle, DeadLetter, Draft, Kind, Reason, Series, Window,
 from histq.page import flatten, pack
 from histq.pipeline.backends import Opener
 from histq.pipeline.targets import select
+from histq.stores.alerts import Alert, Severity
 from histq.web import Server
 from tests.conftest import source_at
-from tests.web import HOUR, TOKEN
+from tests.web import HOUR, TOKEN, opener, server, settings_in
 from tests.web.chromium import Browser, chromium
 
 DRAWN = (
     "document.querySelector('#prices .main-svg') && document.querySelector('#throughput .main-svg')"
+)
+
+ALERTS = (
+    Alert(0, "queue_slow", "queue", Severity.WARNING, "waits <b>long</b>", 8 * HOUR, 9 * HOUR),
+    Alert(0, "disk_low", "disk", Severity.CRITICAL, "make room", 9 * HOUR, 9 * HOUR),
 )
 
 
@@ -59,8 +65,8 @@ def site(folder: Path) -> Iterator[Site]:
     """The server over it; with a page that waits in the queue, and a dead letter."""
     flags = {"database": {"path": str(folder / "histq.db")}, "sources": {"demo": {"enabled": True}}}
     settings = load(flags, plain=True).settings
-    opener = Opener(settings, "test:0:0:0:0")
-    with opener.open(create=False) as backends:
+    opened_by = opener(settings)
+    with opened_by.open(create=False) as backends:
         series = Series("demo", "SOLUSDT", "1m")
         window = Window(0, 7 * 60_000)
         candles = flatten([Candle(n * 60_000, close=1.0) for n in range(7)])
@@ -70,22 +76,24 @@ def site(folder: Path) -> Iterator[Site]:
             *(0, 1, 0, HOUR, "{}"),
         )
         backends.queue.keep([letter])
+        for alert in ALERTS:
+            backends.store.alerts.keep(alert)
     targets = select(settings, ["BTC", "ETH"], ["demo"], ["1m"]).targets
     filled_at = wall_clock()  # in minutes the series would be stale
-    server = Server(
+    one = Server(
         listen="127.0.0.1:0",
         token="",
-        opener=opener,
+        opener=opened_by,
         settings=settings,
         targets=targets,
         state_folder=folder / "state",
         environment="preview",
         clock=lambda: filled_at,
     )
-    server.start()
-    with httpx.Client(base_url=server.address) as api:
-        yield Site(server.address, api)
-    server.stop()
+    one.start()
+    with httpx.Client(base_url=one.address) as api:
+        yield Site(one.address, api)
+    one.stop()
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +153,44 @@ def test_a_dead_letter_is_shown_as_text_with_its_reason(page: Browser) -> None:
     assert cells == [
         *("demo/SOLUSDT/1m", "1", "poison", "1970-01-01 01:00", "<script>alert(1)</script>")
     ]
+
+
+def test_what_is_wrong_is_listed_the_worst_first(page: Browser) -> None:
+    rows = page.look(
+        "[...document.querySelectorAll('#alerts tbody tr')]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+
+    assert rows == [
+        ["disk_low", "disk", "1970-01-01 09:00", "make room"],
+        ["queue_slow", "queue", "1970-01-01 08:00", "waits <b>long</b>"],
+    ]
+    names = "[...document.querySelectorAll('#alerts tbody th')]"
+    assert page.look(f"{names}.map((name) => name.className)") == ["bad", ""]
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        pytest.param([], "Nothing is wrong.", id="all is well"),
+        pytest.param(["BTC"], "None so far; what is wrong now stands above.", id="stale"),
+    ],
+)
+def test_where_no_alert_holds_the_page_says_so(
+    tmp_path: Path, browser: Browser, token: list[str], said: str
+) -> None:
+    settings = settings_in(tmp_path)
+    opener(settings).open(create=True).close()
+    targets = select(settings, token, ["binance"], ["1h"]).targets if token else []
+    one = server(settings, targets=targets)
+    one.start()
+
+    browser.open(one.address)
+    shown = browser.wait_for("document.getElementById('alerts').textContent")
+    browser.open("about:blank")
+    one.stop()
+
+    assert shown == said
 
 
 def test_the_heat_map_has_a_row_a_series(page: Browser) -> None:

@@ -12,9 +12,11 @@ const SELDOM_MS = 60000;
 const last = { throughput: null };
 
 async function figures() {
-  const [standing, waiting] = await Promise.all([ask("api/health"), ask("api/queue")]);
+  const [standing, waiting, { alerts }] = await Promise.all([
+    ask("api/health"), ask("api/queue"), ask("api/alerts")]);
   showStanding(standing);
   showQueue(waiting, standing.health.at);
+  showAlerts(alerts, standing.ready);
   showDead(waiting.dead_letters);
   showHosts(standing.health.hosts);
   return standing;
@@ -56,6 +58,16 @@ function showQueue({ queue, alert_depth: alertDepth }, now) {
   say("queue-age-detail", age === null ? "nothing waits" : `since ${instant(now - age * 1000)}`);
 }
 
+function showAlerts(alerts, ready) {
+  const nothing = ready ? "Nothing is wrong." : "None so far; what is wrong now stands above.";
+  list("alerts", [
+    ["Condition", (one) => [one.name, one.severity === "critical" ? "bad" : ""]],
+    ["Subject", (one) => one.subject, "wide"],
+    ["Since", (one) => instant(one.since), "when"],
+    ["What", (one) => one.text, "text wide"],
+  ], alerts, nothing);
+}
+
 function showDead(letters) {
   const total = letters.reduce((sum, one) => sum + one.letters, 0);
   say("dead-letters", number(total));
@@ -65,7 +77,7 @@ function showDead(letters) {
     ["Series", seriesName],
     ["Letters", (one) => number(one.letters), "number"],
     ["Reason", (one) => one.reason],
-    ["Latest", (one) => instant(one.last_at)],
+    ["Latest", (one) => instant(one.last_at), "when wide"],
     ["Error", (one) => one.error, "text wide"],
   ], letters, "None: everything that came could be stored.");
 }
@@ -100,7 +112,7 @@ function showSeries(series) {
   const worst = (one) => (one.stale ? 2 : one.failed || one.missing ? 1 : 0);
   list("fresh", [
     ["Series", seriesName],
-    ["Last candle", (one) => (one.last === null ? "–" : instant(one.last))],
+    ["Last candle", (one) => (one.last === null ? "–" : instant(one.last)), "when"],
     ["Late", late],
     ["Candles", (one) => number(one.points), "number"],
     ["Missing", (one) => (one.missing === null ? "–" : number(one.missing)), "number"],
