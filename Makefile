@@ -24,6 +24,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python -m bench.contention
 	$(BIN)/python -m bench.processes
 	$(BIN)/python -m bench.history
+	$(BIN)/python -m bench.web
 	$(BIN)/python -m bench.archive
 
 # Two hundred processes die at random moments; then every candle is counted.
