@@ -11,6 +11,8 @@ from histq.queues import DeadCount
 from histq.stores import Run, SeriesStats, Throughput
 
 LAST_RUNS: Final = 5
+LAST_BATCHES: Final = 10_000
+"""So many make up the throughput, however many there were: a week of one a minute."""
 
 
 class DatabaseStats(msgspec.Struct, frozen=True):
@@ -34,7 +36,7 @@ def collect(backends: Backends, environment: str, last_runs: int = LAST_RUNS) ->
         environment=environment,
         queue=backends.queue.depth(),
         series=backends.store.coverage(),
-        throughput=backends.store.throughput(),
+        throughput=backends.store.throughput(LAST_BATCHES),
         dead_letters=backends.queue.dead_by_error(),
         runs=backends.store.runs(last_runs),
         database=database_stats(backends.database),

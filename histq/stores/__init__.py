@@ -87,7 +87,7 @@ class SeriesStats(msgspec.Struct, frozen=True):
 
 
 class Throughput(msgspec.Struct, frozen=True):
-    """Over all batches of a source."""
+    """Over some batches of a source. Rates are in points a second, and averages are per batch."""
 
     source: str
     avg_points_per_s: float
@@ -227,8 +227,8 @@ class Store(Protocol):
     def lasts(self) -> dict[Series, int]:
         """The open time of the latest candle of each series that holds one, from counters alone."""
 
-    def throughput(self) -> list[Throughput]:
-        """By source."""
+    def throughput(self, latest: int) -> list[Throughput]:
+        """By source, of so many of the latest batches of all sources."""
 
     def runs(self, limit: int) -> list[Run]:
         """The latest commands, newest first."""

@@ -270,10 +270,12 @@ class SqliteStore:
     def lasts(self) -> dict[Series, int]:
         return lasts(self._db)
 
-    def throughput(self) -> list[Throughput]:
+    def throughput(self, latest: int) -> list[Throughput]:
         found = self._db.rows(
-            "select source, avg_throughput, max_throughput, avg_batch_size, total_batches"
-            " from ingestion_performance order by source"
+            "select source, avg(points_per_s), max(points_per_s), avg(points), count(*)"
+            " from ingestion_stats where id > (select max(id) from ingestion_stats) - ?"
+            " group by source order by source",
+            (latest,),
         )
         return [Throughput(*row) for row in found]
 

@@ -371,7 +371,7 @@ def test_every_batch_leaves_a_row_a_source(opener: Opener, backends: Backends) -
     assert backends.database.rows(
         "select source, messages, points, inserted from ingestion_stats order by source"
     ) == [("binance", 1, 1, 1), ("coingecko", 1, 1, 1)]
-    assert [row.source for row in backends.store.throughput()] == ["binance", "coingecko"]
+    assert [row.source for row in backends.store.throughput(10)] == ["binance", "coingecko"]
 
 
 def test_queue_and_prices_may_be_files_of_their_own(tmp_path: Path) -> None:

@@ -479,14 +479,22 @@ def test_throughput_is_told_by_source(store: Store) -> None:
     store.log_batch(run_id, batch("binance", 3000, 500.0))
     store.log_batch(run_id, batch("coingecko", 10, 0.0))
 
-    assert store.throughput() == [
+    assert store.throughput(1000) == [
         Throughput("binance", 4000.0, 6000.0, 2000.0, 2),
         Throughput("coingecko", 0.0, 0.0, 10.0, 1),
     ]
 
 
+def test_throughput_is_that_of_the_latest_batches(store: Store) -> None:
+    run_id = store.start_run("consume", "me")
+    for points in (1000, 2000, 3000):
+        store.log_batch(run_id, batch("binance", points, 1000.0))
+
+    assert store.throughput(2) == [Throughput("binance", 2500.0, 3000.0, 2500.0, 2)]
+
+
 def test_throughput_of_nothing_is_empty(store: Store) -> None:
-    assert store.throughput() == []
+    assert store.throughput(1000) == []
 
 
 def test_runs_come_newest_first(bench: Bench) -> None:
