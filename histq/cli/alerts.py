@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+from histq.cli.groups import Usual, UsualButDb, spread
 from histq.errors import Config
 
 if TYPE_CHECKING:
@@ -28,22 +28,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 @alerts.command("list", epilog="histq alerts list")
-def list_(
-    limit: Limit = LAST,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def list_(limit: Limit = LAST, *, usual: Usual) -> None:
     """What the daemon found wrong, open and past, and which channel has not taken it yet."""
-    from histq.cli.session import Session
-
-    session = Session("alerts list", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("alerts list")
     with session.open() as backends:
         log = backends.store.alerts
         found, waiting = log.latest(limit), log.waiting()
-    if json:
+    if session.json:
         shown = [_fields(alert, waiting) for alert in found]
         session.document({"open": sum(one.ended_at is None for one in found), "alerts": shown})
         return
@@ -51,16 +43,14 @@ def list_(
 
 
 @alerts.command("test", epilog="histq alerts test")
-def try_out(
-    config: ConfigFile = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
-) -> None:
+@spread
+def try_out(*, usual: UsualButDb) -> None:
     """Send a test to every channel of the settings. Exit 3 when one does not take it."""
     from histq.alerts.channels import open_channels
     from histq.alerts.notice import Origin
     from histq.alerts.trial import send_to_all
-    from histq.cli.session import Session
 
-    session = Session("alerts test", file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("alerts test")
     channels = open_channels(session.settings.alerts)
     if not channels:
         raise Config(
@@ -68,7 +58,7 @@ def try_out(
             " histq.toml"
         )
     sent = send_to_all(channels, Origin.here(session.settings.environment))
-    if json:
+    if session.json:
         session.document({"channels": sent})
     else:
         for one in sent:

@@ -4,18 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import (
-    ConfigFile,
-    Db,
-    Intervals,
-    Json,
-    Quiet,
-    Since,
-    Sources,
-    Symbols,
-    Until,
-    Verbose,
-)
+from histq.cli.groups import Usual, Which, spread
+from histq.cli.options import Since, Until
 from histq.errors import Usage
 
 if TYPE_CHECKING:
@@ -35,38 +25,25 @@ def add_to(app: typer.Typer) -> None:
     )
 
 
+@spread
 def chart(
-    symbols: Symbols = None,
-    source: Sources = None,
-    interval: Intervals = None,
-    since: Since = None,
-    until: Until = None,
-    height: Height = 15,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    which: Which, since: Since = None, until: Until = None, height: Height = 15, *, usual: Usual
 ) -> None:
     """Draw the prices of one series, and its coverage below."""
     import shutil
 
     from histq.chart import stretch
-    from histq.cli.session import Session
     from histq.dates import span
     from histq.host import wall_clock
     from histq.pipeline.chart import collect
-    from histq.pipeline.ledgers import ledgers
 
     start, end = span(since, until, wall_clock())
     width = min(shutil.get_terminal_size().columns, WIDEST)
-    session = Session("chart", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("chart")
     with session.open() as backends:
-        store = backends.store
-        found = ledgers(store, session.settings, symbols or (), source or (), interval or ())
-        ledger = _only(found)
-        drawn = collect(store, ledger, stretch(*ledger, start, end), 2 * width)
-    if json:
+        ledger = _only(which.ledgers(session, backends))
+        drawn = collect(backends.store, ledger, stretch(*ledger, start, end), 2 * width)
+    if session.json:
         session.document(drawn)
         return
     from histq.cli import plot, render_chart

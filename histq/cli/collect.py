@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 import typer
 
 from histq.cli import options
+from histq.cli.groups import Usual, spread
 from histq.cli.monitor import watched
-from histq.cli.options import Db, FailIfEmpty, Json, Quiet, Verbose
+from histq.cli.options import FailIfEmpty
 from histq.errors import Usage
 
 if TYPE_CHECKING:
@@ -38,34 +39,36 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog="histq sync BTCUSDT --from 30d")(watched(sync))
 
 
+class Asked(NamedTuple):
+    """What the user says of what to fetch."""
+
+    symbols: options.Symbols = None
+    source: options.Sources = None
+    interval: options.Intervals = None
+    since: options.Since = None
+    until: options.Until = None
+    refetch: options.Refetch = False
+    no_archive: options.NoArchive = False
+
+
+@spread
 def fetch(
-    symbols: options.Symbols = None,
-    source: options.Sources = None,
-    interval: options.Intervals = None,
-    since: options.Since = None,
-    until: options.Until = None,
-    refetch: options.Refetch = False,
-    no_archive: options.NoArchive = False,
+    asked: Asked,
     dry_run: options.DryRun = False,
     fail_if_empty: FailIfEmpty = False,
-    db: Db = None,
-    config: options.ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: Usual,
 ) -> None:
     """Ask the sources for what is missing and queue it. The price table is not touched."""
     from histq.cli import render
     from histq.cli.progress import Display
-    from histq.cli.session import Session
     from histq.pipeline.fetch import fetch as run
 
-    session = Session("fetch", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("fetch")
     stop = session.stop_on_signals()
-    with Display(session.err, quiet=quiet) as display:
-        asked = Asked(symbols, source, interval, since, until, refetch, not no_archive)
+    with Display(session.err, quiet=session.quiet) as display:
         job = fetch_job(session, display, stop, asked, patient=False)
-        if dry_run and since == "listing":
+        if dry_run and asked.since == "listing":
             raise Usage("--dry-run asks nobody, so it cannot find the listing; name a date")
         if dry_run:
             _show_plan(session, job, fail_if_empty=fail_if_empty)
@@ -88,27 +91,24 @@ def _show_plan(session: "Session", job: "FetchJob", *, fail_if_empty: bool) -> N
     raise typer.Exit(NOTHING_TO_DO if fail_if_empty and not plan.requests else 0)
 
 
+@spread
 def consume(
     concurrency: options.Concurrency = None,
     follow: Follow = False,
     no_wait: NoWait = False,
     fail_if_empty: FailIfEmpty = False,
-    db: Db = None,
-    config: options.ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: Usual,
 ) -> None:
     """Store what is queued; bury what cannot be stored. Returns when the queue is empty."""
     from histq.cli import render
     from histq.cli.progress import Display
-    from histq.cli.session import Session
     from histq.pipeline.consume import ConsumeJob
     from histq.pipeline.consume import consume as run
 
-    session = Session("consume", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("consume")
     stop = session.stop_on_signals()
-    with Display(session.err, quiet=quiet) as display:
+    with Display(session.err, quiet=session.quiet) as display:
         job = ConsumeJob(
             opener=session.opener,
             concurrency=concurrency or session.settings.consume.concurrency,
@@ -125,35 +125,25 @@ def consume(
     finish(session, exit_code, report, render.consumed(report))
 
 
+@spread
 def sync(
-    symbols: options.Symbols = None,
-    source: options.Sources = None,
-    interval: options.Intervals = None,
-    since: options.Since = None,
-    until: options.Until = None,
-    refetch: options.Refetch = False,
-    no_archive: options.NoArchive = False,
+    asked: Asked,
     concurrency: options.Concurrency = None,
     fail_if_empty: FailIfEmpty = False,
-    db: Db = None,
-    config: options.ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: Usual,
 ) -> None:
     """Fetch and consume at once: what is missing ends in the price table."""
     from rich.console import Group
 
     from histq.cli import render
     from histq.cli.progress import Display
-    from histq.cli.session import Session
     from histq.pipeline.reports import SyncReport
     from histq.pipeline.sync import sync as run
 
-    session = Session("sync", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("sync")
     stop = session.stop_on_signals()
-    with Display(session.err, quiet=quiet) as display:
-        asked = Asked(symbols, source, interval, since, until, refetch, not no_archive)
+    with Display(session.err, quiet=session.quiet) as display:
         job = fetch_job(session, display, stop, asked, patient=True)
         workers = concurrency or session.settings.consume.concurrency
         report: SyncReport = run(job, display, workers)
@@ -162,18 +152,6 @@ def sync(
         exit_code = NOTHING_TO_DO
     shown = Group(render.fetched(report.fetch), "", render.consumed(report.consume))
     finish(session, exit_code, report, shown)
-
-
-class Asked(NamedTuple):
-    """What the user said of what to fetch."""
-
-    symbols: list[str] | None = None
-    sources: list[str] | None = None
-    intervals: list[str] | None = None
-    since: str | None = None
-    until: str | None = None
-    refetch: bool = False
-    archives: bool = True
 
 
 def fetch_job(
@@ -195,9 +173,9 @@ def fetch_job(
     selection = select(
         session.settings,
         asked.symbols or (),
-        asked.sources or (),
-        asked.intervals or (),
-        archives=asked.archives,
+        asked.source or (),
+        asked.interval or (),
+        archives=not asked.no_archive,
     )
     listing = asked.since == dates.LISTING
     if listing:

@@ -5,18 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import (
-    ConfigFile,
-    Db,
-    Intervals,
-    Json,
-    Quiet,
-    Since,
-    Sources,
-    Symbols,
-    Until,
-    Verbose,
-)
+from histq.cli.groups import Usual, Which, spread
+from histq.cli.options import Since, Until
 from histq.errors import Usage
 
 if TYPE_CHECKING:
@@ -50,10 +40,9 @@ def add_to(app: typer.Typer) -> None:
     )(compare)
 
 
+@spread
 def compare(
-    symbols: Symbols = None,
-    source: Sources = None,
-    interval: Intervals = None,
+    which: Which,
     since: Since = None,
     until: Until = None,
     tolerance: Tolerance = "1%",
@@ -61,35 +50,29 @@ def compare(
     resample: Resample = None,
     volume: Volume = False,
     limit: Limit = 5,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: Usual,
 ) -> None:
     """How far stored prices of one market differ between sources. Exit 3 when beyond tolerance.
 
     The source named first with -s stands left. What only one of two holds is counted apart.
     """
     from histq.cli import render_compare
-    from histq.cli.session import Session
     from histq.model import Interval
     from histq.pipeline.compare import compare_pairs
-    from histq.pipeline.ledgers import ledgers
     from histq.pipeline.pairs import Terms, pair_up
 
-    order = list(dict.fromkeys(source or ()))
+    order = list(dict.fromkeys(which.source or ()))
     if len(order) == 1:
         raise Usage("it takes two sources to compare; name another with -s, or none for all")
     coarse = None if resample is None else Interval.parse(resample)
     measure = _measure(since, until, tolerance, volume, limit)
-    session = Session("compare", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("compare")
     with session.open() as backends:
-        found = ledgers(backends.store, session.settings, symbols or (), order, interval or ())
-        chosen = [one.series for one in found]
+        chosen = which._replace(source=order).series(session, backends)
         pairs = pair_up(chosen, Terms(order, coarse, as_usd))
         report = compare_pairs(backends.store, pairs, measure)
-    if json:
+    if session.json:
         session.document(report)
     else:
         session.out.print(render_compare.compared(report))

@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from histq.cli.groups import Usual, spread
 from histq.cli.monitor import watched
-from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from histq.settings import Settings
 
@@ -32,35 +31,25 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog="histq daemon --once")(once)
 
 
-def daemon(
-    once: Once = False,
-    listen: Listen = None,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def daemon(once: Once = False, listen: Listen = None, *, usual: Usual) -> None:
     """Fetch, consume, repair, recheck and maintain on a schedule, until stopped. SIGHUP reloads."""
     import os
 
-    from histq.cli.session import Session
     from histq.config import state_folder
     from histq.daemon.daemon import Daemon, on_hang_up
     from histq.daemon.systemd import Notifier
     from histq.errors import Usage
 
-    if json and not once:
+    if usual.json and not once:
         raise Usage("--json prints the document of --once; a daemon that stays has none")
     if listen is not None and once:
         raise Usage("--once answers nobody; --listen is for a daemon that stays")
     flags: dict[str, Any] = {} if listen is None else {"daemon": {"listen": listen}}
-    session = Session(
-        "daemon", db=db, file=config, json=json, quiet=quiet, verbose=verbose, flags=flags
-    )
+    session = usual.session("daemon", flags=flags)
     stop = session.stop_on_signals()
     runs = Daemon(
-        _loader(flags, db, config),
+        _loader(flags, usual),
         session.opener,
         state_folder(),
         stop,
@@ -72,7 +61,7 @@ def daemon(
         raise typer.Exit(stop.exit_code)
     found = runs.once()
     codes = {outcome.exit_code for _, outcome in found}
-    if json:
+    if session.json:
         jobs = [
             {"job": name, "exit_code": outcome.exit_code, "said": outcome.said}
             for name, outcome in found
@@ -87,12 +76,10 @@ def daemon(
     raise typer.Exit(stop.exit_code if stop else exit_code)
 
 
-def _loader(
-    flags: dict[str, Any], db: "Path | None", config: "Path | None"
-) -> "Callable[[], Settings]":
+def _loader(flags: dict[str, Any], usual: Usual) -> "Callable[[], Settings]":
     """Reads the settings anew, the command line above them as before."""
     from histq.config import load
 
-    if db is not None:
-        flags = {**flags, "database": {"path": str(db)}}
-    return lambda: load(flags, file=config).settings
+    if usual.db is not None:
+        flags = {**flags, "database": {"path": str(usual.db)}}
+    return lambda: load(flags, file=usual.config).settings

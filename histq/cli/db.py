@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+from histq.cli.groups import Usual, spread
 from histq.errors import Stopped, Usage
 
 if TYPE_CHECKING:
@@ -67,34 +67,27 @@ def add_to(app: typer.Typer) -> None:
 
 
 @db.command(epilog="histq db check --quick")
-def check(
-    quick: Quick = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def check(quick: Quick = False, *, usual: Usual) -> None:
     """Audit the file, the counters, the ledger and the queue. Exit 3 when something is wrong.
 
     It reads one moment, while everything runs on, and changes nothing.
     """
-    from histq.cli.session import Session
     from histq.cli.working import Working
     from histq.pipeline.audit import audit
     from histq.pipeline.interruptible import interruptible
     from histq.stop import Stop
 
-    session = Session("db check", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("db check")
     stop = Stop().on_signals()
     try:
-        with Working(session.err, quiet=quiet) as working:
+        with Working(session.err, quiet=session.quiet) as working:
             report = interruptible(
                 lambda: audit(session.opener, stop, working.tell, quick=quick), stop
             )
     except Stopped as stopped:
         raise _stopped(session, stopped, stop.exit_code) from stopped
-    if json:
+    if session.json:
         session.document(report)
     else:
         session.out.print(_checked(report), soft_wrap=True)
@@ -102,52 +95,41 @@ def check(
 
 
 @db.command(epilog="histq db backup /var/backups --keep 7")
-def backup(
-    file: Target = None,
-    keep: Keep = None,
-    force: Force = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def backup(file: Target = None, keep: Keep = None, force: Force = False, *, usual: Usual) -> None:
     """Copy the database as it is at one moment, while everything runs. Whole, or not there.
 
     To restore: stop every histq, delete histq.db-wal and histq.db-shm, copy the backup to histq.db.
     """
-    from histq.cli.session import Session
     from histq.cli.working import Working
     from histq.host import wall_clock
     from histq.pipeline.backup import Place
     from histq.pipeline.backup import backup as run
     from histq.stop import Stop
 
-    session = Session("db backup", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("db backup")
     stop = Stop().on_signals()
     try:
-        with Working(session.err, quiet=quiet) as working:
+        with Working(session.err, quiet=session.quiet) as working:
             place = Place(file, keep, force)
             report = run(session.opener, place, wall_clock(), stop, working.tell)
     except Stopped as stopped:
         raise _stopped(session, stopped, stop.exit_code) from stopped
-    if json:
+    if session.json:
         session.document(report)
     else:
         session.out.print(_backed_up(report), soft_wrap=True)
 
 
 @db.command(epilog="histq db prune stats runs --older-than 90d --dry-run")
+@spread
 def prune(
     kinds: Kinds = None,
     older_than: OlderThan = None,
     archive: ArchiveFile = None,
     dry_run: DryRun = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: Usual,
 ) -> None:
     """Delete old statistics, runs, dead letters and revisions; prices are never deleted.
 
@@ -157,12 +139,11 @@ def prune(
     from contextlib import nullcontext
 
     from histq.cli import collect
-    from histq.cli.session import Session
     from histq.pipeline.archive import Archive
     from histq.pipeline.prune import prune as run
     from histq.stop import Stop
 
-    session = Session("db prune", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("db prune")
     before = _before(session, kinds or [], older_than)
     stop = Stop().on_signals()
     with session.open() as backends:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+from histq.cli.groups import Usual, spread
 from histq.errors import Config, Stopped
 
 if TYPE_CHECKING:
@@ -25,31 +25,24 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog="histq doctor --offline")(doctor)
 
 
-def doctor(
-    offline: Offline = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def doctor(offline: Offline = False, *, usual: Usual) -> None:
     """Look at machine, file, clock, sources and settings, and say what to do.
 
     Exit 3 when something failed; warnings alone exit 0. Each enabled source gets one small request.
     """
-    from histq.cli.session import Session
     from histq.pipeline.doctor import examine
     from histq.pipeline.interruptible import interruptible
     from histq.stop import Stop
 
     wrong: Config | None = None
     try:
-        session = Session("doctor", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+        session = usual.session("doctor")
     except Config as error:  # the rest of the machine can still be looked at
         wrong = error
-        session = Session("doctor", db=db, json=json, quiet=quiet, verbose=verbose, plain=True)
+        session = usual._replace(config=None).session("doctor", plain=True)
     stop = Stop().on_signals()
-    probes = _probes(session, stop, wrong, named=db is not None, offline=offline)
+    probes = _probes(session, stop, wrong, named=usual.db is not None, offline=offline)
     try:
         diagnosis = interruptible(
             lambda: examine(probes, lambda check: _show(session, check)), stop
@@ -57,7 +50,7 @@ def doctor(
     except Stopped as stopped:
         session.err.print(str(stopped), soft_wrap=True)
         raise typer.Exit(stop.exit_code) from stopped
-    if json:
+    if session.json:
         session.document(diagnosis)
     else:
         session.out.print(f"{diagnosis.failed} failed, {diagnosis.warnings} warnings")

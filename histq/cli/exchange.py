@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from histq.cli.options import (
-    ConfigFile,
-    Db,
-    Intervals,
-    Quiet,
-    Since,
-    Sources,
-    Symbols,
-    Until,
-    Verbose,
-)
+from histq.cli.groups import Which, spread
+from histq.cli.options import ConfigFile, Db, Quiet, Since, Until, Verbose
 from histq.errors import Usage
 
 if TYPE_CHECKING:
@@ -63,10 +54,9 @@ def add_to(app: typer.Typer) -> None:
     )(export)
 
 
+@spread
 def export(
-    symbols: Symbols = None,
-    source: Sources = None,
-    interval: Intervals = None,
+    which: Which,
     since: Since = None,
     until: Until = None,
     output: Output = None,
@@ -83,7 +73,6 @@ def export(
     """Write stored prices as CSV, JSON lines or Parquet. A file is written whole or not at all."""
     from histq.cli.session import Session
     from histq.pipeline.export import Export
-    from histq.pipeline.ledgers import ledgers
 
     if incomplete and resample is None:
         raise Usage("--incomplete goes with --resample; name an interval, or leave it out")
@@ -93,10 +82,7 @@ def export(
         raise Usage("Parquet is nothing for a terminal; name a file with -o")
     session = Session("export", db=db, file=config, quiet=quiet, verbose=verbose)
     with session.open() as backends:
-        found = ledgers(
-            backends.store, session.settings, symbols or (), source or (), interval or ()
-        )
-        job = Export(backends.store, [one.series for one in found], shape)
+        job = Export(backends.store, which.series(session, backends), shape)
         if file is None:
             _to_stdout(job)
         else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+from histq.cli.groups import Usual, spread
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,6 +60,7 @@ def add_to(app: typer.Typer) -> None:
     )
 
 
+@spread
 def import_(
     files: Files,
     symbol: Symbol = None,
@@ -67,22 +68,18 @@ def import_(
     source: Source = None,
     table: Table = "historical_prices",
     dry_run: DryRun = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: Usual,
 ) -> None:
     """Store prices from files, and say what both hold and where they differ."""
     from histq.cli import collect
     from histq.cli.progress import Display
-    from histq.cli.session import Session
     from histq.pipeline.import_files import Asked
     from histq.pipeline.imports import ImportJob, import_files
 
-    session = Session("import", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("import")
     stop = session.stop_on_signals()
-    with Display(session.err, quiet=quiet) as display:
+    with Display(session.err, quiet=session.quiet) as display:
         job = ImportJob(
             opener=session.opener,
             files=files,

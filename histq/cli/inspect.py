@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Intervals, Json, Quiet, Sources, Symbols, Verbose
+from histq.cli.groups import Usual, Which, spread
 from histq.errors import Usage
 
 if TYPE_CHECKING:
@@ -30,32 +30,24 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL, epilog="histq gaps --json")(gaps)
 
 
-def stats(
-    watch: Watch = False,
-    every: Every = None,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def stats(watch: Watch = False, every: Every = None, *, usual: Usual) -> None:
     """Show queue, coverage of each series, throughput, failures and size.
 
     With --watch live, with rates: on a terminal until q is pressed, else a snapshot every time.
     """
-    from histq.cli.session import Session
     from histq.dates import duration_s
     from histq.pipeline.stats import collect
 
     if every is not None and not watch:
         raise Usage("--every goes with --watch; add it, or leave --every out")
     every_s = duration_s(every or "2s", "--every", LEAST_EVERY_S)
-    session = Session("stats", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("stats")
     if watch:
         from histq.cli.watch import watch as run
 
         raise typer.Exit(run(session, every_s))
-    if json:
+    if session.json:
         with session.open() as backends:
             session.document(collect(backends, session.settings.environment))
     else:
@@ -88,29 +80,18 @@ def shown(session: "Session") -> "RenderableType":
     return Group(*spaced[:-1])
 
 
-def coverage(
-    symbols: Symbols = None,
-    source: Sources = None,
-    interval: Intervals = None,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def coverage(which: Which, *, usual: Usual) -> None:
     """How complete each series is; of a single one, month by month."""
     from histq.cli import render_ledger
-    from histq.cli.session import Session
     from histq.gaps import by_month
-    from histq.pipeline.ledgers import all_coverage, ledgers
+    from histq.pipeline.ledgers import all_coverage
 
-    session = Session("coverage", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("coverage")
     with session.open() as backends:
-        found = ledgers(
-            backends.store, session.settings, symbols or (), source or (), interval or ()
-        )
+        found = which.ledgers(session, backends)
     months = by_month(*found[0]) if len(found) == 1 else []
-    if json:
+    if session.json:
         session.document({"series": all_coverage(found), "months": months})
         return
     session.out.print(render_ledger.shares(all_coverage(found)))
@@ -118,31 +99,24 @@ def coverage(
         session.out.print("", render_ledger.months(months))
 
 
+@spread
 def gaps(
-    symbols: Symbols = None,
-    source: Sources = None,
-    interval: Intervals = None,
+    which: Which,
     all_: Annotated[
         bool, typer.Option("--all", help="Also the holes that the provider has confirmed.")
     ] = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: Usual,
 ) -> None:
     """What is missing, and why. Exit 3 when a hole is not explained."""
     from histq.cli import render_ledger
-    from histq.cli.session import Session
-    from histq.pipeline.ledgers import all_gaps, ledgers
+    from histq.pipeline.ledgers import all_gaps
 
-    session = Session("gaps", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("gaps")
     with session.open() as backends:
-        found = all_gaps(
-            ledgers(backends.store, session.settings, symbols or (), source or (), interval or ())
-        )
+        found = all_gaps(which.ledgers(session, backends))
     open_ = [gap for gap in found if not gap.explained]
-    if json:
+    if session.json:
         session.document({"unexplained": len(open_), "gaps": found})
     else:
         session.out.print(render_ledger.gaps(found if all_ else open_, len(found) - len(open_)))

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Json, Quiet, Verbose
+from histq.cli.groups import Usual, UsualButDb, spread
+from histq.cli.options import Db, Quiet, Verbose
 from histq.errors import Stopped, Usage
 
 PANEL = "Set up"
@@ -49,19 +50,12 @@ def init(
 
 
 @config_app.command("show", epilog="histq config show")
-def config_show(
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def config_show(*, usual: Usual) -> None:
     """Every setting in force, and where it came from. Keys are hidden."""
-    from histq.cli.session import Session
-
-    session = Session("config show", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("config show")
     values = list(session.loaded.values())
-    if json:
+    if session.json:
         session.document({"settings": [{"key": k, "value": v, "origin": o} for k, v, o in values]})
         return
     for key, value, origin in values:
@@ -71,17 +65,15 @@ def config_show(
 
 
 @config_app.command("path", epilog="histq config path")
-def config_path(
-    config: ConfigFile = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
-) -> None:
+@spread
+def config_path(*, usual: UsualButDb) -> None:
     """Where settings are read from, and which of these files exist."""
-    from histq.cli.session import Session
     from histq.config import FILE_NAME, user_file
 
-    session = Session("config path", file=config, json=json, quiet=quiet, verbose=verbose)
-    places = [config or Path.cwd() / FILE_NAME, user_file()]
+    session = usual.session("config path")
+    places = [usual.config or Path.cwd() / FILE_NAME, user_file()]
     found = [{"path": str(path), "read": path in session.loaded.files} for path in places]
-    if json:
+    if session.json:
         session.document({"files": found, "database": str(session.opener.path)})
         return
     for place in found:
@@ -92,20 +84,14 @@ def config_path(
 
 
 @config_app.command("check", epilog="histq config check")
-def config_check(
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def config_check(*, usual: Usual) -> None:
     """Find what is wrong with the settings, or will be. Exit 3 when something is."""
     from histq.cli.checks import problems
-    from histq.cli.session import Session
 
-    session = Session("config check", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("config check")
     found = problems(session.settings)
-    if json:
+    if session.json:
         session.document({"problems": found})
     else:
         for line in found:
@@ -115,18 +101,16 @@ def config_check(
     raise typer.Exit(FOUND_SOMETHING if found else 0)
 
 
-def sources(
-    config: ConfigFile = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
-) -> None:
+@spread
+def sources(*, usual: UsualButDb) -> None:
     """The sources, what they serve and how they are set up."""
     from histq.cli import render
-    from histq.cli.session import Session
     from histq.config import state_folder
     from histq.http import open_budget
     from histq.providers import providers
     from histq.settings import plan_of
 
-    session = Session("sources", file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("sources")
     found: list[dict[str, object]] = []
     for name, source in session.settings.sources.items():
         provider = providers()[name]
@@ -143,7 +127,7 @@ def sources(
                 "base_url": provider.base_url(source.base_url, plan_of(source)),
             }
         )
-    if json:
+    if session.json:
         session.document({"sources": found})
         return
     columns = ("a minute", "credits left", "default", "serves", "base_url")
@@ -163,16 +147,14 @@ def sources(
 
 
 @symbols_app.command("list", epilog="histq symbols list")
-def symbols_list(
-    config: ConfigFile = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
-) -> None:
+@spread
+def symbols_list(*, usual: UsualButDb) -> None:
     """The configured tokens, and what each source calls them."""
     from histq.cli import render
-    from histq.cli.session import Session
     from histq.pipeline.targets import enabled
     from histq.providers import providers
 
-    session = Session("symbols list", file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("symbols list")
     names = enabled(session.settings)
     found = []
     for token in session.settings.tokens:
@@ -185,7 +167,7 @@ def symbols_list(
                 "symbols": {name: market and market.symbol for name, market in markets.items()},
             }
         )
-    if json:
+    if session.json:
         session.document({"tokens": found})
         return
     rows = render.table("token", "coingecko_id", *names)
@@ -201,16 +183,14 @@ def symbols_list(
 
 
 @symbols_app.command("search", epilog="histq symbols search BTC")
+@spread
 def symbols_search(
     ticker: Annotated[str, typer.Argument(metavar="TICKER", help="As in BTC; case is ignored.")],
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: UsualButDb,
 ) -> None:
     """The CoinGecko ids of a ticker, all of them: many tickers name several coins."""
     from histq.cli import render
-    from histq.cli.session import Session
     from histq.client import open_client
     from histq.config import source_settings, state_folder
     from histq.providers import Searchable, providers
@@ -219,7 +199,7 @@ def symbols_search(
     ticker = ticker.strip()
     if not ticker:
         raise Usage("no ticker; write one like BTC")
-    session = Session("symbols search", file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("symbols search")
     provider = providers()["coingecko"]
     assert isinstance(provider, Searchable)
     settings = source_settings(session.settings, provider.name)
@@ -235,7 +215,7 @@ def symbols_search(
         raise Usage(
             f"CoinGecko lists no coin with the ticker {ticker!r}; write it alone, as in BTC"
         )
-    if json:
+    if session.json:
         session.document({"coins": [coin._asdict() for coin in coins]})
         return
     rows = render.table("coingecko_id", "ticker", "name")

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histq.cli.groups import Usual, Which, spread
 from histq.cli.monitor import watched
-from histq.cli.options import ConfigFile, Db, Intervals, Json, Quiet, Sources, Symbols, Verbose
 from histq.errors import Usage
 
 if TYPE_CHECKING:
@@ -27,32 +27,21 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(dlq, name="dlq", rich_help_panel=PANEL)
 
 
-def repair(
-    symbols: Symbols = None,
-    source: Sources = None,
-    interval: Intervals = None,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def repair(which: Which, *, usual: Usual) -> None:
     """Ask again for what histq gaps shows as not explained, exactly that, and queue it."""
     from histq.cli import collect, render
     from histq.cli.progress import Display
-    from histq.cli.session import Session
     from histq.pipeline.fetch import fetch
-    from histq.pipeline.ledgers import ledgers, to_repair
+    from histq.pipeline.ledgers import to_repair
     from histq.plan import Wish
 
-    session = Session("repair", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("repair")
     with session.open() as backends:
-        found = ledgers(
-            backends.store, session.settings, symbols or (), source or (), interval or ()
-        )
+        found = which.ledgers(session, backends)
     selection = to_repair(found, session.settings)
     stop = session.stop_on_signals()
-    with Display(session.err, quiet=quiet) as display:
+    with Display(session.err, quiet=session.quiet) as display:
         job = collect.job_of(session, display, stop, selection, Wish(repair=True), patient=False)
         report = fetch(job)
     incomplete = report.exit_code == 0 and bool(selection.skipped)
@@ -61,23 +50,16 @@ def repair(
 
 
 @dlq.command("list", epilog="histq dlq list")
-def list_(
-    limit: Limit = 50,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def list_(limit: Limit = 50, *, usual: Usual) -> None:
     """The newest dead letters, with their reasons."""
     from histq.cli import render
-    from histq.cli.session import Session
 
-    session = Session("dlq list", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("dlq list")
     with session.open() as backends:
         found = backends.queue.letters(limit=limit)
         total = backends.queue.depth().dead
-    if json:
+    if session.json:
         session.document({"total": total, "letters": [render.letter(one) for one in found]})
         return
     session.out.print(render.letters(found) if found else "No dead letters.")
@@ -86,47 +68,32 @@ def list_(
 
 
 @dlq.command(epilog="histq dlq show 1")
-def show(
-    id_: Annotated[int, typer.Argument(metavar="ID")],
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def show(id_: Annotated[int, typer.Argument(metavar="ID")], *, usual: Usual) -> None:
     """One dead letter, whole."""
     from histq.cli import render
-    from histq.cli.session import Session
 
-    session = Session("dlq show", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("dlq show")
     with session.open() as backends:
         (found,) = _chosen(backends, [id_], all_=False)
-    if json:
+    if session.json:
         session.document(render.letter(found))
     else:
         session.out.print(render.whole_letter(found), soft_wrap=True)
 
 
 @dlq.command(epilog="histq dlq retry --all")
-def retry(
-    ids: Ids = None,
-    all_: All = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def retry(ids: Ids = None, all_: All = False, *, usual: Usual) -> None:
     """Put dead letters back on the queue; histq consume then tries them anew."""
-    from histq.cli.session import Session
     from histq.host import wall_clock
     from histq.pipeline.letters import redrive
 
-    session = Session("dlq retry", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("dlq retry")
     with session.open() as backends:
         letters = _chosen(backends, ids, all_)
         done = redrive(backends, letters, wall_clock())
-    if json:
+    if session.json:
         kept = [{"id": i, "why": why} for i, why in done.kept]
         session.document({"queued": done.queued, "kept": kept})
     else:
@@ -137,23 +104,15 @@ def retry(
 
 
 @dlq.command(epilog="histq dlq drop 1")
-def drop(
-    ids: Ids = None,
-    all_: All = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def drop(ids: Ids = None, all_: All = False, *, usual: Usual) -> None:
     """Delete dead letters. What they held is then missing, and histq fetch asks for it again."""
-    from histq.cli.session import Session
     from histq.pipeline import letters
 
-    session = Session("dlq drop", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("dlq drop")
     with session.open() as backends:
         dropped = letters.drop(backends, _chosen(backends, ids, all_))
-    if json:
+    if session.json:
         session.document({"dropped": dropped})
     else:
         session.out.print(f"dropped {dropped} dead letters; what they held is missing now")

@@ -4,18 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histq.cli.options import ConfigFile, Db, Intervals, Json, Quiet, Sources, Symbols, Verbose
+from histq.cli.groups import Usual, Which, spread
+from histq.cli.options import Intervals, Sources
 from histq.errors import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rich.console import RenderableType
 
-    from histq.model import Series
     from histq.pipeline.revisions import ApplyReport
-    from histq.settings import Settings
-    from histq.stores import Revision, Store
+    from histq.stores import Revision
 
 PANEL = "Inspect"
 INCOMPLETE = 3
@@ -41,26 +40,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 @revisions.command("list", epilog="histq revisions list BTCUSDT -s binance")
-def list_(
-    symbols: Symbols = None,
-    source: Sources = None,
-    interval: Intervals = None,
-    limit: Limit = 50,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
+@spread
+def list_(which: Which, limit: Limit = 50, *, usual: Usual) -> None:
     """The newest revisions: what was said before and after, when, and whether it is applied."""
-    from histq.cli.session import Session
-
-    session = Session("revisions list", db=db, file=config, json=json, quiet=quiet, verbose=verbose)
+    session = usual.session("revisions list")
     with session.open() as backends:
-        chosen = _series(backends.store, session.settings, symbols, source, interval)
+        chosen = which.series(session, backends)
         found = backends.store.revisions(chosen, limit + 1)
     more = len(found) > limit
-    if json:
+    if session.json:
         session.document({"more": more, "revisions": found[:limit]})
         return
     session.out.print(_table(found[:limit]) if found else "No revisions.")
@@ -69,36 +57,35 @@ def list_(
 
 
 @revisions.command(epilog="histq revisions apply --all --dry-run")
+@spread
 def apply(
     what: What = None,
     source: Sources = None,
     interval: Intervals = None,
     all_: All = False,
     dry_run: DryRun = False,
-    db: Db = None,
-    config: ConfigFile = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    *,
+    usual: Usual,
 ) -> None:
     """Put the newer values in the table; the old ones stay on record. Exit 3 when one is left out.
 
     A revision is applied together with the earlier ones of its candle that it builds on.
     """
     from histq.cli import collect
-    from histq.cli.session import Session
     from histq.pipeline import revisions as pipeline
 
     ids, symbols = _sorted(what or [])
-    if sum(map(bool, (ids, symbols or source or interval, all_))) != 1:
+    which = Which(symbols, source, interval)
+    if sum(map(bool, (ids, any(which), all_))) != 1:
         raise Usage("name revisions by their ids, or by symbol, -s and -i, or say --all")
-    session = Session(
-        "revisions apply", db=db, file=config, json=json, quiet=quiet, verbose=verbose
-    )
+    session = usual.session("revisions apply")
     stop = session.stop_on_signals()
     with session.open() as backends:
         store = backends.store
-        batches = _batches(store, session.settings, ids, symbols, source, interval)
+        if ids:
+            batches = pipeline.named(store, ids)
+        else:
+            batches = pipeline.waiting(store, which.series(session, backends))
         report = pipeline.apply(store, batches, session.runs, stop, dry_run=dry_run)
     exit_code = stop.exit_code if stop else INCOMPLETE if report.left_out else 0
     collect.finish(session, exit_code, report, _applied(report))
@@ -110,34 +97,6 @@ def _sorted(what: list[str]) -> tuple[list[int], list[str]]:
     if unlikely := [id_ for id_ in ids if id_ >= 2**63]:
         raise Usage(f"no revision {unlikely[0]}; histq revisions list shows them")
     return ids, [word for word in what if not word.isdecimal()]
-
-
-def _batches(
-    store: "Store",
-    settings: "Settings",
-    ids: list[int],
-    symbols: list[str],
-    source: list[str] | None,
-    interval: list[str] | None,
-) -> "Iterator[list[int]]":
-    from histq.pipeline.revisions import named, waiting
-
-    if ids:
-        return named(store, ids)
-    return waiting(store, _series(store, settings, symbols, source, interval))
-
-
-def _series(
-    store: "Store",
-    settings: "Settings",
-    symbols: list[str] | None,
-    source: list[str] | None,
-    interval: list[str] | None,
-) -> "list[Series]":
-    from histq.pipeline.ledgers import ledgers
-
-    found = ledgers(store, settings, symbols or (), source or (), interval or ())
-    return [ledger.series for ledger in found]
 
 
 def _table(found: "Sequence[Revision]") -> "RenderableType":
