@@ -39,14 +39,14 @@ class Turns:
         self.job = job
         self._facts = facts
         self._stop = stop
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._again = False
         self.running = False
         self.runs = 0
         self.exit_code: int | None = None  # of the last run
 
     def __call__(self) -> None:
-        with self._lock:
+        with self._changed:
             self._again = True
             if self.running:
                 return
@@ -54,11 +54,17 @@ class Turns:
         while self._due():
             self.run_once()
 
+    def join(self, seconds: float) -> bool:
+        """Whether no run is under way, or it has ended within that time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.running, seconds)
+
     def _due(self) -> bool:
-        with self._lock:
+        with self._changed:
             due = self._again and not self._stop
             self._again = False
             self.running = due
+            self._changed.notify_all()
             return due
 
     def run_once(self) -> Outcome:

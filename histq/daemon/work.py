@@ -94,13 +94,9 @@ class Work:
         deadline = time.monotonic() + seconds
         self._stop.set()
         self._scheduler.shutdown(wait=False)
-        busy = [planned.turns for planned in self._planned]
-        while any(turns.running for turns in busy) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        left = [turns.job.name for turns in busy if turns.running]
-        if not self._consumer.join(max(0.0, deadline - time.monotonic())):
-            left.append("consume")
-        return left
+        busy = [(turns.job.name, turns.join) for turns in self.turns]
+        busy.append(("consume", self._consumer.join))
+        return [name for name, join in busy if not join(max(0.0, deadline - time.monotonic()))]
 
 
 def _missed(one: Scheduled, last: int | None, now: int) -> bool:

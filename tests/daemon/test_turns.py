@@ -106,6 +106,27 @@ def test_the_stop_reaches_the_run_that_is_under_way() -> None:
     assert not thread.is_alive()
 
 
+def test_joining_waits_for_the_run_under_way() -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def run(stop: Stop) -> Outcome:
+        began.set()
+        may_end.wait(PATIENCE_S)
+        return Outcome(0, "done")
+
+    job = turns(run, Facts())
+    idle = job.join(0)
+    thread = threading.Thread(target=job)
+    thread.start()
+    assert began.wait(PATIENCE_S)
+    busy = job.join(0.01)
+    threading.Timer(0.05, may_end.set).start()
+    ended = job.join(PATIENCE_S)
+    thread.join(PATIENCE_S)
+
+    assert (idle, busy, ended) == (True, False, True)
+
+
 def test_an_error_of_ours_is_an_outcome_and_no_crash() -> None:
     facts = Facts()
 
