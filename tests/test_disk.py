@@ -15,8 +15,9 @@ from histq.errors import DiskFull
 from histq.model import HOUR_MS, Candle, Draft, Span, State, Window
 from histq.pipeline.backends import Backends, Opener
 from tests.audit import state
-from tests.cli.test_collect import FETCH, klines
+from tests.cli.test_collect import FETCH
 from tests.conftest import Ended, Histq, source_at
+from tests.hourly import hours
 from tests.loopback import Loopback
 from tests.pipeline import BTC, ETH, START, candle, configured, draft, run
 
@@ -81,7 +82,7 @@ def test_a_disk_that_is_full_stops_fetch_and_consume_and_both_go_on_when_there_i
     small_disk: Callable[[int], SmallDisk], histq: Histq, place: Path
 ) -> None:
     disk = small_disk(3 * MIB)
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         settings = {**source_at("binance", server.url), **TO_THE_BRIM}
         everywhere = {**settings, "HISTQ_DB": str(disk.folder / "histq.db")}
         histq("init", **everywhere)

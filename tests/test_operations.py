@@ -1,6 +1,5 @@
 """The operator's guide: every command of its sessions, run in order in an empty folder."""
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -8,23 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Histq, source_at
-from tests.loopback import Asked, Loopback, Says
+from tests.hourly import hours
+from tests.loopback import Loopback
 
 GUIDE = Path(__file__).parent.parent / "docs" / "operations.md"
-HOUR_MS = 3_600_000
 COMMANDS = re.findall(r"^\$ histq (.*)$", GUIDE.read_text(), re.MULTILINE)
-
-
-def hours(asked: Asked) -> Says:
-    """An hour's candle for every hour that is asked for."""
-    start, end = int(asked.query["startTime"]), int(asked.query.get("endTime", 2**62))
-    first = -(-start // HOUR_MS) * HOUR_MS
-    values = ("3", "4", "2", "3.5", "10")
-    rows = [
-        [opened, *values, opened + HOUR_MS - 1, "35", 7, "5", "17", "0"]
-        for opened in range(first, min(end, first + 999 * HOUR_MS) + 1, HOUR_MS)
-    ]
-    return Says(json.dumps(rows).encode())
 
 
 def test_the_guide_has_sessions() -> None:

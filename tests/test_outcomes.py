@@ -8,9 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import Histq, source_at
+from tests.hourly import HOUR_MS, hours
 from tests.loopback import Asked, Loopback, Says
 
-HOUR_MS = 3_600_000
 START = 1_704_067_200_000  # 2024-01-01
 
 COMMANDS = {
@@ -215,11 +215,7 @@ def test_one_source_that_fails_costs_the_others_nothing(histq: Histq) -> None:
 def _good(asked: Asked) -> Says:
     """Every hour asked for, as the provider of that path gives it."""
     if "startTime" in asked.query:
-        start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-        opens = range(-(-start // HOUR_MS) * HOUR_MS, end + 1, HOUR_MS)
-        candle = ["3", "4", "2", "3.5", "10"]
-        rows = [[t, *candle, t + HOUR_MS - 1, "35", 7, "5", "17", "0"] for t in opens][:1000]
-        return Says(json.dumps(rows).encode())
+        return hours(asked)
     until, limit = int(asked.query["toTs"]), int(asked.query["limit"])
     times = range(until - limit * 3600, until + 1, 3600)
     names = ("open", "high", "low", "close", "volumefrom", "volumeto")

@@ -12,20 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Histq, source_at
+from tests.hourly import hours
 from tests.loopback import Asked, Loopback, Says
 
-HOUR_MS = 3_600_000
 FETCH = ("fetch", "BTC", "ETH", "-s", "binance", "--from", "2024-01-01", "--to", "2024-03-01")
 HOURS = 60 * 24  # in January and February 2024
-
-
-def klines(asked: Asked) -> Says:
-    """Every hour that is asked for."""
-    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-    opens = range(-(-start // HOUR_MS) * HOUR_MS, end + 1, HOUR_MS)
-    values = ["3", "4", "2", "3.5", "10"]
-    rows = [[t, *values, t + HOUR_MS - 1, "35", 7, "5", "17", "0"] for t in opens][:1000]
-    return Says(json.dumps(rows).encode())
 
 
 class Gate:
@@ -38,7 +29,7 @@ class Gate:
     def __call__(self, asked: Asked) -> Says:
         self.reached.set()
         self.opened.wait(30)
-        return klines(asked)
+        return hours(asked)
 
 
 @pytest.fixture
@@ -62,7 +53,7 @@ def start(
 
 
 def test_fetch_says_what_it_queued_and_consume_what_it_stored(histq: Histq) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         fetched = histq(*FETCH, "--json", **source_at("binance", server.url)).document
         consumed = histq("consume", "--concurrency", "3", "--json").document
 
@@ -76,7 +67,7 @@ def test_fetch_says_what_it_queued_and_consume_what_it_stored(histq: Histq) -> N
 
 
 def test_stats_tells_of_queue_series_throughput_and_size(histq: Histq) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         histq(*FETCH, **source_at("binance", server.url))
         waiting = histq("stats", "--json").document
         histq("consume")
@@ -156,7 +147,7 @@ def test_a_second_signal_ends_at_once(environ: dict[str, str], place: Path, gate
 def test_a_signal_stops_a_following_consume(
     environ: dict[str, str], place: Path, histq: Histq
 ) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         histq(*FETCH, **source_at("binance", server.url))
     process = start(environ, place, "consume", "--follow", "--json")
     stored = 0
@@ -171,7 +162,7 @@ def test_a_signal_stops_a_following_consume(
 
 
 def test_a_full_queue_stops_a_fetch_and_consuming_makes_room(histq: Histq) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         settings = {**source_at("binance", server.url), "HISTQ_QUEUE__MAX_DEPTH": "1500"}
         first = histq(*FETCH, "--json", **settings)
         histq("consume", **settings)
@@ -184,7 +175,7 @@ def test_a_full_queue_stops_a_fetch_and_consuming_makes_room(histq: Histq) -> No
 
 
 def test_sync_waits_for_room_instead(histq: Histq) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         settings = {**source_at("binance", server.url), "HISTQ_QUEUE__MAX_DEPTH": "1000"}
         synced = histq("sync", *FETCH[1:], "--json", **settings)
 
@@ -196,7 +187,7 @@ def test_sync_waits_for_room_instead(histq: Histq) -> None:
 def test_a_slow_source_holds_up_nobody(
     environ: dict[str, str], place: Path, histq: Histq, gate: Gate
 ) -> None:
-    with Loopback(gate) as slow, Loopback(klines) as quick:
+    with Loopback(gate) as slow, Loopback(hours) as quick:
         settings = {**source_at("coingecko", slow.url), **source_at("binance", quick.url)}
         process = start(environ, place, "fetch", "BTC", "ETH", "--from", "30d", **settings)
         assert gate.reached.wait(20)
@@ -213,7 +204,7 @@ def test_a_slow_source_holds_up_nobody(
 def test_the_lease_of_a_killed_consumer_is_free_at_once(
     environ: dict[str, str], place: Path, histq: Histq
 ) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         histq(*FETCH, **source_at("binance", server.url))
     leaser = (
         "import sys; from pathlib import Path\n"
@@ -246,7 +237,7 @@ def test_the_lease_of_a_killed_consumer_is_free_at_once(
 
 @pytest.mark.parametrize("command", [FETCH, ("consume",)], ids=["fetch", "consume"])
 def test_nothing_to_do_is_4_only_when_asked(command: tuple[str, ...], histq: Histq) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         settings = source_at("binance", server.url)
         histq(*FETCH, **settings)
         histq("consume", **settings)
@@ -256,7 +247,7 @@ def test_nothing_to_do_is_4_only_when_asked(command: tuple[str, ...], histq: His
 
 
 def test_refetch_asks_again_and_stores_nothing_twice(histq: Histq) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         settings = source_at("binance", server.url)
         histq(*FETCH, **settings)
         histq("consume", **settings)
@@ -270,7 +261,7 @@ def test_refetch_asks_again_and_stores_nothing_twice(histq: Histq) -> None:
 
 
 def test_earlier_history_is_added_without_asking_for_what_is_held(histq: Histq) -> None:
-    with Loopback(klines) as server:
+    with Loopback(hours) as server:
         settings = source_at("binance", server.url)
         histq(*FETCH, **settings)
         earlier = ("fetch", "BTC", "-s", "binance", "--from", "2023-12-01", "--to", "2024-03-01")
@@ -286,7 +277,7 @@ def test_an_unknown_symbol_does_not_cost_the_known_ones(histq: Histq) -> None:
     def answer(asked: Asked) -> Says:
         if asked.query["symbol"] == "NOSUCH":
             return Says(b'{"code":-1121,"msg":"Invalid symbol."}', 400)
-        return klines(asked)
+        return hours(asked)
 
     with Loopback(answer) as server:
         ended = histq("sync", "NOSUCH", *FETCH[1:], **source_at("binance", server.url))

@@ -17,6 +17,7 @@ from histq.model import DAY_MS, HOUR_MS, Candle, Series, Span, State
 from histq.page import flatten
 from histq.stores.sqlite import SqliteStore
 from tests.conftest import Histq, source_at
+from tests.hourly import opens, page
 from tests.killable import Killable
 from tests.loopback import Asked, Loopback, Says
 
@@ -194,17 +195,14 @@ def test_a_restored_backup_adds_up(histq: Histq, database: Path) -> None:
     assert histq("db", "check").code == 0
 
 
-def hours(asked: Asked) -> Says:
-    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-    opens = range(-(-start // HOUR_MS) * HOUR_MS, end + 1, HOUR_MS)
-    rows = [[t, "3", "4", "2", "3.5", "1", t + HOUR_MS - 1, "35", 7, "5", "17", "0"] for t in opens]
-    return Says(json.dumps(rows[:100]).encode())
+def small_pages(asked: Asked) -> Says:
+    return page(opens(asked), 100)
 
 
 @pytest.fixture
 def busy(environ: dict[str, str], place: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """A database that is being filled, in small pages, for as long as the test takes."""
-    with Loopback(hours) as server:
+    with Loopback(small_pages) as server:
         settings = {**environ, **source_at("binance", server.url)}
         command = [sys.executable, "-m", "histq", "sync", "-q", "-s", "binance"]
         with subprocess.Popen(

@@ -1,6 +1,5 @@
 """How a command ends that nobody reads, and one that is stopped while another is in its way."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Histq, source_at
-from tests.loopback import Asked, Loopback, Says
+from tests.hourly import hours
+from tests.loopback import Loopback
 
-HOUR_MS = 3_600_000
 FETCH = ("fetch", "BTC", "-s", "binance", "--from", "2024-01-01", "--to", "2024-01-02")
 LOCKS = Path("/proc/locks")
 
@@ -27,19 +26,9 @@ with Database.open(Path("histq.db")) as database, database.transaction():
 """
 
 
-def klines(asked: Asked) -> Says:
-    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-    values = ["3", "4", "2", "3.5", "10"]
-    rows = [
-        [t, *values, t + HOUR_MS - 1, "35", 7, "5", "17", "0"]
-        for t in range(start, end + 1, HOUR_MS)
-    ]
-    return Says(json.dumps(rows).encode())
-
-
 @pytest.fixture
 def server() -> Iterator[Loopback]:
-    with Loopback(klines) as running:
+    with Loopback(hours) as running:
         yield running
 
 

@@ -1,12 +1,11 @@
 """coverage, gaps and repair: what is missing, why, and asking again for exactly that."""
 
-import json
 from pathlib import Path
 
 from tests.conftest import Histq, source_at
+from tests.hourly import HOUR_MS, opens, page
 from tests.loopback import Asked, Loopback, Says
 
-HOUR_MS = 3_600_000
 START = 1_704_067_200_000  # 2024-01-01
 PAGES = 5
 OUTAGE = range(1_200, 1_203)
@@ -16,14 +15,9 @@ FETCH = ("fetch", "BTC", "-s", "binance", "--from", "2024-01-01", "--to", "2024-
 
 def hours(asked: Asked) -> Says:
     """5,000 hours, but for an outage of three in the second page."""
-    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-    values = ["3", "4", "2", "3.5", "10"]
-    rows = []
-    for slot in range(PAGES * 1000):
-        opened = START + slot * HOUR_MS
-        if start <= opened <= end and slot not in OUTAGE:
-            rows.append([opened, *values, opened + HOUR_MS - 1, "35", 7, "5", "17", "0"])
-    return Says(json.dumps(rows[:1000]).encode())
+    known = (START + slot * HOUR_MS for slot in range(PAGES * 1000) if slot not in OUTAGE)
+    wanted = opens(asked)
+    return page(opened for opened in known if opened in wanted)
 
 
 def faulty(asked: Asked) -> Says:

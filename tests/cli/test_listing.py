@@ -1,22 +1,17 @@
 """--from listing: the first candle is asked for, never guessed."""
 
-import json
-
 from tests.conftest import Histq, source_at
+from tests.hourly import HOUR_MS, opens, page
 from tests.loopback import Asked, Loopback, Says
 
-HOUR_MS = 3_600_000
 LISTED = 1_704_067_200_000  # 2024-01-01, whatever a user asks for
 
 
 def hours(asked: Asked) -> Says:
     """Hours from the listing on; klines as Binance gives them, with or without an end."""
-    start = max(int(asked.query["startTime"]), LISTED)
-    end = int(asked.query.get("endTime", LISTED + 10_000 * HOUR_MS))
-    values = ["3", "4", "2", "3.5", "10"]
-    opens = range(-(-start // HOUR_MS) * HOUR_MS, end + 1, HOUR_MS)
-    rows = [[t, *values, t + HOUR_MS - 1, "35", 7, "5", "17", "0"] for t in opens]
-    return Says(json.dumps(rows[: int(asked.query["limit"])]).encode())
+    wanted = opens(asked)
+    known = range(max(wanted.start, LISTED), wanted.stop, HOUR_MS)
+    return page(known, int(asked.query["limit"]))
 
 
 def test_history_begins_with_the_first_candle_that_the_provider_has(histq: Histq) -> None:

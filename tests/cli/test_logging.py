@@ -10,27 +10,17 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ended, Histq, source_at
+from tests.hourly import hours
 from tests.loopback import Asked, Loopback, Says
 
-HOUR_MS = 3_600_000
 FETCH = ("fetch", "BTC", "-s", "binance", "--from", "2024-01-01", "--to", "2024-01-02")
 JSON = ("--log-format", "json")
 KEY = "k3y-that-nobody-may-see"
 
 
-def klines(asked: Asked) -> Says:
-    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-    values = ["3", "4", "2", "3.5", "10"]
-    rows = [
-        [t, *values, t + HOUR_MS - 1, "35", 7, "5", "17", "0"]
-        for t in range(start, end + 1, HOUR_MS)
-    ]
-    return Says(json.dumps(rows).encode())
-
-
 @pytest.fixture
 def server() -> Iterator[Loopback]:
-    with Loopback(klines) as running:
+    with Loopback(hours) as running:
         yield running
 
 
@@ -86,7 +76,7 @@ def test_a_consume_logs_a_line_a_batch(server: Loopback, histq: Histq) -> None:
 
 def test_a_bad_candle_lowers_the_success_rate_of_its_batch(histq: Histq) -> None:
     def answer(asked: Asked) -> Says:
-        rows = json.loads(klines(asked).body)
+        rows = json.loads(hours(asked).body)
         for row in rows[:6]:
             row[4] = "-1"
         return Says(json.dumps(rows).encode())

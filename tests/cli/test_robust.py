@@ -1,7 +1,6 @@
 """Fetches that others found ways to break: what is held stays held, and nothing hangs or lies."""
 
 import contextlib
-import json
 import signal
 import sqlite3
 import subprocess
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Histq, source_at
+from tests.hourly import HOUR_MS, opens, page
 from tests.loopback import Asked, Loopback, Says
 
-HOUR_MS = 3_600_000
 START = 1_704_067_200_000  # 2024-01-01
 DAY = ("fetch", "BTC", "-s", "binance", "--from", "2024-01-01", "--to", "2024-01-02")
 
@@ -26,15 +25,7 @@ class Hours:
         self.absent = absent
 
     def __call__(self, asked: Asked) -> Says:
-        start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-        opens = range(-(-start // HOUR_MS) * HOUR_MS, end + 1, HOUR_MS)
-        values = ["3", "4", "2", "3.5", "10"]
-        rows = [
-            [t, *values, t + HOUR_MS - 1, "35", 7, "5", "17", "0"]
-            for t in opens
-            if (t - START) // HOUR_MS not in self.absent
-        ]
-        return Says(json.dumps(rows[:1000]).encode())
+        return page(t for t in opens(asked) if (t - START) // HOUR_MS not in self.absent)
 
 
 def ledger(place: Path) -> list[tuple[int, int, str]]:

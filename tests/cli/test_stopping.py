@@ -12,8 +12,9 @@ import pytest
 from sqlite_utils.utils import sqlite3
 
 from histq.locks import FairLock
-from tests.cli.test_collect import FETCH, HOURS, klines, start
+from tests.cli.test_collect import FETCH, HOURS, start
 from tests.conftest import Histq, source_at
+from tests.hourly import hours
 from tests.loopback import Loopback
 from tests.pipeline import candle, configured, draft
 
@@ -134,7 +135,7 @@ def test_a_writer_from_outside_that_holds_the_lock_for_long_only_takes_time(
     histq: Histq, place: Path
 ) -> None:
     histq("init")
-    with Loopback(klines) as server, Intruder(place) as intruder:
+    with Loopback(hours) as server, Intruder(place) as intruder:
         settings = source_at("binance", server.url)
         fetched = histq(*FETCH, "--json", **settings)
         consumed = histq("consume", "--json", "--concurrency", "3", **settings)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Histq, source_at
+from tests.hourly import hours
 from tests.loopback import Asked, Loopback, Says
 from tests.terminal import CURSOR_HIDDEN, CURSOR_SHOWN, ENTERED, LEFT, Terminal
 
-HOUR_MS = 3_600_000
 PAGE = 1000
 LONG_FETCH = ("BTC", "-s", "binance", "--from", "2023-01-01", "--to", "2023-09-01")  # six pages
 ONE_DAY = ("BTC", "-s", "binance", "--from", "2023-01-01", "--to", "2023-01-02")
@@ -34,16 +34,6 @@ class Doled:
 
     def give(self, pages: int = 1) -> None:
         self._pages.release(pages)
-
-
-def hours(asked: Asked) -> Says:
-    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-    values = ["3", "4", "2", "3.5", "10"]
-    rows = [
-        [t, *values, t + HOUR_MS - 1, "35", 7, "5", "17", "0"]
-        for t in range(start, end + 1, HOUR_MS)
-    ]
-    return Says(json.dumps(rows[:PAGE]).encode())
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pytest
 
 from tests.alerts.receivers import WebReceiver
 from tests.conftest import Histq, source_at
-from tests.loopback import Asked, Loopback, Says
+from tests.hourly import hours
+from tests.loopback import Loopback, Says
 
-HOUR_MS = 3_600_000
 PATIENCE_S = 60.0
 POLL_S = 0.05
 QUICK = {
@@ -31,18 +31,6 @@ QUICK = {
     "HISTQ_SOURCES__COINGECKO__ENABLED": "false",
     "HISTQ_TOKENS": '[{"base": "BTC"}]',
 }
-
-
-def hours(asked: Asked) -> Says:
-    """An hour's candle for every hour there was."""
-    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-    first = -(-start // HOUR_MS) * HOUR_MS
-    values = ("3", "4", "2", "3.5", "10")
-    rows = [
-        [opened, *values, opened + HOUR_MS - 1, "35", 7, "5", "17", "0"]
-        for opened in range(first, end + 1, HOUR_MS)
-    ]
-    return Says(json.dumps(rows[:1000]).encode())
 
 
 @pytest.fixture
