@@ -1,6 +1,5 @@
 """What becomes of a user's files: stored, compared, buried; the ledger; what is refused."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +43,6 @@ class Stopping(Quiet):
 
     def stored(self, report: ConsumeReport) -> None:
         self._stop.set()
-
-
-@pytest.fixture
-def opener(tmp_path: Path) -> Opener:
-    settings = load({"database": {"path": str(tmp_path / "histq.db")}}, plain=True).settings
-    return Opener(settings, "host:boot:1:0:test")
-
-
-@pytest.fixture
-def backends(opener: Opener) -> Iterator[Backends]:
-    with opener.open(create=True) as opened:
-        yield opened
 
 
 def line(slot: int, close: str = "3.5", high: str = "4") -> str:

@@ -1,7 +1,6 @@
 """Whether a queue notices that it does not add up, and does not cry wolf."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,7 @@ from histq.model import Kind, Reason, Window
 from histq.pipeline.letters import body_letter
 from histq.queues import Held, Holder, Queue
 from histq.queues.sqlite import SqliteQueue
-from tests.queues import BACK_ENDS, BTC, PLENTY, T0, Bench, draft, hours
-
-
-@pytest.fixture(params=BACK_ENDS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        yield Bench(BACK_ENDS[request.param], tmp_path, stack)
+from tests.queues import BTC, PLENTY, T0, Bench, draft, hours
 
 
 @pytest.fixture

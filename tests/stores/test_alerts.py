@@ -1,21 +1,11 @@
 """What every store promises of the record of alerts; see test_conformance.py."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
 from histq.errors import HistqError
 from histq.stores.alerts import Alert, AlertLog, Severity, Turn
-from tests.stores import BACK_ENDS, T0, Bench
-
-
-@pytest.fixture(params=BACK_ENDS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench()
-    with BACK_ENDS[request.param](bench, tmp_path):
-        yield bench
+from tests.stores import T0, Bench
 
 
 @pytest.fixture

@@ -11,14 +11,12 @@ from histq.model import DAY_MS, HOUR_MS, Candle, Series, Span, State
 from histq.page import flatten
 from histq.stores import Batch, Store
 from histq.stores.sqlite import SqliteStore
-from tests.stores import BACK_ENDS, BTC, Bench, candle, page
+from tests.stores import BTC, Bench, candle, page
 
 
-@pytest.fixture(params=BACK_ENDS)
-def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    bench = Bench()
-    with BACK_ENDS[request.param](bench, tmp_path):
-        yield bench.store
+@pytest.fixture
+def any_store(bench: Bench) -> Store:
+    return bench.store
 
 
 @pytest.fixture

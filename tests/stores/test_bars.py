@@ -1,21 +1,9 @@
 """Bars: what the candles of a stretch amount to, computed in the store."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from histq.model import HOUR_MS, Candle, Window
 from histq.page import flatten
 from histq.stores import Bar, Store
-from tests.stores import BACK_ENDS, BTC, ETH, Bench, page
-
-
-@pytest.fixture(params=BACK_ENDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    bench = Bench()
-    with BACK_ENDS[request.param](bench, tmp_path):
-        yield bench.store
+from tests.stores import BTC, ETH, page
 
 
 def hours(start: int, end: int) -> Window:

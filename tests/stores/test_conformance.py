@@ -1,9 +1,7 @@
 """What every store back end promises; a new one joins by a line in `BACK_ENDS`."""
 
 import datetime
-from collections.abc import Iterator
 from itertools import count, pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +11,7 @@ from histq.errors import Poison
 from histq.model import DAY_MS, HOUR_MS, Candle, Series, Span, State
 from histq.page import flatten
 from histq.stores import Batch, Run, SeriesStats, Store, Throughput, Written
-from tests.stores import BACK_ENDS, BTC, ETH, T0, Bench, candle, page
+from tests.stores import BTC, ETH, T0, Bench, candle, page
 
 SYMBOLS = count()
 
@@ -23,18 +21,6 @@ one_store = settings(
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-
-
-@pytest.fixture(params=BACK_ENDS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench()
-    with BACK_ENDS[request.param](bench, tmp_path):
-        yield bench
-
-
-@pytest.fixture
-def store(bench: Bench) -> Store:
-    return bench.store
 
 
 def fresh(interval: str = "1h") -> Series:

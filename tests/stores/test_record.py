@@ -1,25 +1,15 @@
 """The record of batches: read on from a mark, and summed over time."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from histq.model import Candle, Window
 from histq.stores import Batch, Tally
-from tests.stores import BACK_ENDS, BTC, T0, Bench, candle, page
+from tests.stores import BTC, T0, Bench, candle, page
 
 MINUTE = 60_000
 NINE = Batch("binance", 2, 9, 5, 3, 1, 1, 10.0)
 ONE = Batch("binance", 1, 1, 1, 0, 0, 0, 2.5)
 OTHER = Batch("coingecko", 1, 30, 30, 0, 0, 0, 4.0)
-
-
-@pytest.fixture(params=BACK_ENDS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench()
-    with BACK_ENDS[request.param](bench, tmp_path):
-        yield bench
 
 
 def log(bench: Bench, at: int, *batches: Batch) -> None:

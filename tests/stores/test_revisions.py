@@ -1,28 +1,13 @@
 """Revisions: what a provider told last is what counts, and applying takes it over."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from histq.model import HOUR_MS, Candle
 from histq.page import flatten
 from histq.stores import Applied, Store, Written
-from tests.stores import BACK_ENDS, BTC, ETH, T0, Bench, candle, page
+from tests.stores import BTC, ETH, T0, Bench, candle, page
 
 LATER = T0 + 60_000
-
-
-@pytest.fixture(params=BACK_ENDS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench()
-    with BACK_ENDS[request.param](bench, tmp_path):
-        yield bench
-
-
-@pytest.fixture
-def store(bench: Bench) -> Store:
-    return bench.store
 
 
 def tell(bench: Bench, *closes: float, hour: int = 0) -> None:
