@@ -1,4 +1,7 @@
-"""A provider on loopback: real HTTP, an answer by function, a log of what was asked."""
+"""A provider on loopback: real HTTP, an answer by function, a log of what was asked.
+
+`Handler` and `Serving` serve other servers of the tests too.
+"""
 
 import sys
 import threading
@@ -36,15 +39,48 @@ class Says(NamedTuple):
 Answer = Callable[[Asked], Says]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Reads what is asked, and says nothing on stderr."""
+
+    def asked(self) -> Asked:
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return Asked(parts.path, dict(parse_qsl(parts.query)), headers)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Serving:
+    """Lets a server of this machine serve while the block runs."""
+
+    def __init__(self, server: ThreadingHTTPServer) -> None:
+        self._serving = server
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        self.url = f"http://127.0.0.1:{server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._serving.shutdown()
+        self._serving.server_close()
+        self._thread.join()
+
+
+class _Provider(Handler):
     server: "_Server"
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers)
+        asked = self.asked()
         with self.server.lock:
             self.server.log.append(asked)
         says = self.server.answer(asked)
@@ -62,34 +98,32 @@ class _Handler(BaseHTTPRequestHandler):
         if says.declared:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _Provider)
         self.answer = answer
         self.lock = threading.Lock()
         self.log: list[Asked] = []
         self.closing = threading.Event()
+
+    def shutdown(self) -> None:
+        self.closing.set()
+        super().shutdown()
 
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client that was killed
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
-class Loopback:
+class Loopback(Serving):
     """Serves while the block runs."""
 
     def __init__(self, answer: Answer) -> None:
         self._server = _Server(answer)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(self._server)
 
     @property
     def log(self) -> list[Asked]:
@@ -99,18 +133,3 @@ class Loopback:
     def answer_with(self, answer: Answer) -> None:
         """From now on."""
         self._server.answer = answer
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.loopback import Handler, Serving
 
 PATIENCE_S = 20.0
 
@@ -53,29 +54,25 @@ class Posted(NamedTuple):
     body: bytes
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Taking(Handler):
     server: "_Server"
 
-    def do_POST(self) -> None:
-        parts = urlsplit(self.path)
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", "0")))
-        posted = Posted(parts.path, dict(parse_qsl(parts.query)), headers, body)
+    def do_POST(self) -> None:  # noqa: N802
+        asked = self.asked()
+        body = self.rfile.read(int(asked.headers.get("content-length", "0")))
+        posted = Posted(*asked, body)
         status = self.server.answer(posted)
         self.server.inbox.add(posted)
         self.send_response(status)
         self.send_header("content-length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, inbox: Inbox[Posted], answer: Callable[[Posted], int]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _Taking)
         self.inbox = inbox
         self.answer = answer
 
@@ -83,34 +80,17 @@ class _Server(ThreadingHTTPServer):
         pass  # a client that was killed, or gave up
 
 
-class WebReceiver:
+class WebReceiver(Serving):
     """Serves while the block runs. `answer` gives the status."""
 
     def __init__(self, answer: Callable[[Posted], int] = lambda _: 204) -> None:
         self.inbox: Inbox[Posted] = Inbox()
         self._server = _Server(self.inbox, answer)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(self._server)
 
     def answer_with(self, answer: Callable[[Posted], int]) -> None:
         """From now on."""
         self._server.answer = answer
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class Mailed(NamedTuple):
