@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -23,6 +21,7 @@ from histq.stop import Stop
 from tests.budget import Hands
 from tests.conftest import source_at
 from tests.loopback import Asked, Loopback, Says
+from tests.processes import start
 from tests.providers import ask_for
 
 NOON = 1_700_049_600_000  # 2023-11-15T12:00Z
@@ -216,17 +215,6 @@ class Exchange:
         return Says(b"[]", headers={WEIGHT: str(2 * len(self._times))})
 
 
-def started(place: Path, environ: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "histq", "fetch", *arguments, "--json"],
-        cwd=place,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_two_fetches_at_once_are_never_banned_and_ask_for_every_page_once(
     environ: dict[str, str], place: Path
 ) -> None:
@@ -250,7 +238,8 @@ def test_two_fetches_at_once_are_never_banned_and_ask_for_every_page_once(
         rest = ["-s", "binance", "-i", "1m", "--from", "2024-01-01", "--to", "2024-02-20"]
 
         fetches = [
-            started(place, settings, *names, *rest) for names in (["BTC", "ETH"], ["ETH", "SOL"])
+            start(settings, place, "fetch", *names, *rest, "--json")
+            for names in (["BTC", "ETH"], ["ETH", "SOL"])
         ]
         ended = [fetch.communicate(timeout=120) for fetch in fetches]
 
@@ -281,7 +270,9 @@ def test_a_429_seen_by_one_process_silences_another_in_the_midst_of_its_work(
     with Loopback(answer) as server:
         settings = {**environ, **source_at("binance", server.url, concurrency=1)}
         rest = ["-s", "binance", "-i", "1m", "--from", "2024-01-01", "--to", "2024-06-01"]
-        one, other = (started(place, settings, name, *rest) for name in ("BTC", "ETH"))
+        one, other = (
+            start(settings, place, "fetch", name, *rest, "--json") for name in ("BTC", "ETH")
+        )
         one.communicate(timeout=60)
         refused.set()
         _, said = other.communicate(timeout=60)

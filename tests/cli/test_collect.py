@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import Histq, source_at
 from tests.hourly import hours
 from tests.loopback import Asked, Loopback, Says
+from tests.processes import start
 
 FETCH = ("fetch", "BTC", "ETH", "-s", "binance", "--from", "2024-01-01", "--to", "2024-03-01")
 HOURS = 60 * 24  # in January and February 2024
@@ -37,19 +38,6 @@ def gate() -> Iterator[Gate]:
     gate = Gate()
     yield gate
     gate.opened.set()
-
-
-def start(
-    environ: dict[str, str], place: Path, *arguments: str, **extra: str
-) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "histq", *arguments],
-        cwd=place,
-        env={**environ, **extra},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_fetch_says_what_it_queued_and_consume_what_it_stored(histq: Histq) -> None:

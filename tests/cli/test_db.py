@@ -20,6 +20,7 @@ from tests.conftest import Histq, source_at
 from tests.hourly import opens, page
 from tests.killable import Killable
 from tests.loopback import Asked, Loopback, Says
+from tests.processes import until
 
 START = 1_704_067_200_000  # 2024-01-01
 BTC = Series("binance", "BTCUSDT", "1h")
@@ -212,9 +213,7 @@ def busy(environ: dict[str, str], place: Path) -> "Iterator[subprocess.Popen[byt
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
-            deadline = time.monotonic() + 30
-            while not (place / "histq.db").exists() and time.monotonic() < deadline:
-                process.poll()
+            until((place / "histq.db").exists)
             yield process
             process.kill()
 

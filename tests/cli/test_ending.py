@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import Histq, source_at
 from tests.hourly import hours
 from tests.loopback import Loopback
+from tests.processes import start, until
 
 FETCH = ("fetch", "BTC", "-s", "binance", "--from", "2024-01-01", "--to", "2024-01-02")
 LOCKS = Path("/proc/locks")
@@ -32,20 +33,6 @@ def server() -> Iterator[Loopback]:
         yield running
 
 
-def start(
-    environ: dict[str, str], place: Path, *command: str, **extra: str
-) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=place,
-        env={**environ, **extra},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def waits_for_a_lock(pid: int) -> bool:
     """Whether the kernel queues the process for a flock: "1: -> FLOCK ADVISORY WRITE 7"."""
     blocked = (line.split() for line in LOCKS.read_text().splitlines() if "-> FLOCK" in line)
@@ -60,7 +47,14 @@ def frozen_writer(
     if not LOCKS.exists():
         pytest.skip("only Linux tells who waits for a lock")
     histq(*FETCH, **source_at("binance", server.url))
-    process = start(environ, place, "-c", HOLD)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        cwd=place,
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     process.send_signal(signal.SIGSTOP)
@@ -92,9 +86,8 @@ def test_who_waits_for_a_frozen_writer_can_be_stopped(
     dates = ("BTC", "-s", "binance", "--from", "2024-01-02", "--to", "2024-01-03")
     arguments = () if command == "consume" else dates
     settings = source_at("binance", server.url)
-    process = start(environ, place, "-m", "histq", command, *arguments, **settings)
-    while process.poll() is None and not waits_for_a_lock(process.pid):
-        pass
+    process = start(environ, place, command, *arguments, **settings)
+    until(lambda: process.poll() is not None or waits_for_a_lock(process.pid))
 
     process.send_signal(number)
     _, told = process.communicate(timeout=20)

@@ -12,11 +12,12 @@ import pytest
 from sqlite_utils.utils import sqlite3
 
 from histq.locks import FairLock
-from tests.cli.test_collect import FETCH, HOURS, start
+from tests.cli.test_collect import FETCH, HOURS
 from tests.conftest import Histq, source_at
 from tests.hourly import hours
 from tests.loopback import Loopback
 from tests.pipeline import candle, configured, draft
+from tests.processes import start, until
 
 SIGNALS = pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
@@ -58,8 +59,7 @@ def test_a_stopped_consume_that_cannot_finish_ends_in_time_and_loses_nothing(
     with locked(place):
         shutdown = {"HISTQ_CONSUME__SHUTDOWN_SECONDS": "0.5"}
         process = start(environ, place, "consume", "--json", **shutdown)
-        while not waiting(place, process):
-            pass
+        until(lambda: waiting(place, process))
         process.send_signal(number)
         out, err = process.communicate(timeout=15)
 
@@ -74,8 +74,7 @@ def test_a_second_signal_ends_a_consume_at_once_and_loses_nothing(
 ) -> None:
     with locked(place):
         process = start(environ, place, "consume", HISTQ_CONSUME__SHUTDOWN_SECONDS="600")
-        while not waiting(place, process):
-            pass
+        until(lambda: waiting(place, process))
         process.send_signal(number)
         while process.poll() is None:  # until the first one is taken, the second is the same
             process.send_signal(number)

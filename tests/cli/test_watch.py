@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from tests.conftest import Histq, source_at
 from tests.hourly import hours
 from tests.loopback import Asked, Loopback, Says
+from tests.processes import start
 from tests.terminal import CURSOR_HIDDEN, CURSOR_SHOWN, ENTERED, LEFT, Terminal
 
 PAGE = 1000
@@ -48,19 +47,6 @@ def held(histq: Histq) -> None:
     """A database with a day of hours, stored."""
     with Loopback(hours) as server:
         histq("sync", *ONE_DAY, **source_at("binance", server.url))
-
-
-def start(
-    environ: dict[str, str], place: Path, *arguments: str, **extra: str
-) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "histq", *arguments],
-        cwd=place,
-        env={**environ, **extra},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_figures_appear_and_change_while_a_sync_runs(

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,9 +18,8 @@ from tests.alerts.receivers import WebReceiver
 from tests.conftest import Histq, source_at
 from tests.hourly import hours
 from tests.loopback import Loopback, Says
+from tests.processes import PATIENCE_S, until
 
-PATIENCE_S = 60.0
-POLL_S = 0.05
 QUICK = {
     "HISTQ_DAEMON__SCHEDULE": "1s",
     "HISTQ_DAEMON__JITTER_S": "0",
@@ -59,13 +58,6 @@ def running(place: Path, settings: dict[str, str]) -> Iterator["subprocess.Popen
     finally:
         process.kill()
         process.communicate()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(POLL_S)
 
 
 def value(place: Path, sql: str) -> int:
