@@ -10,29 +10,23 @@ import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
+
+from tests.orders import Ordered
 
 POLL_S: Final = 0.002
 ROOT: Final = Path(__file__).parent.parent
 
 
-class Forking:
+class Forking(Ordered):
     """The parent's side."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.forking"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
+        super().__init__("tests.forking", ROOT)
 
     def run(
         self,
@@ -47,31 +41,14 @@ class Forking:
 
         What it says is in the files `out` and `err` of the folder `output`.
         """
-        order = {
-            "argv": list(arguments),
-            "cwd": str(cwd),
-            "environ": dict(environ),
-            "output": str(output),
-            "timeout_s": timeout_s,
-        }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        answer: int | None = json.loads(self._process.stdout.readline())
+        answer: int | None = self.order(
+            argv=arguments,
+            cwd=str(cwd),
+            environ=dict(environ),
+            output=str(output),
+            timeout_s=timeout_s,
+        )
         return answer
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._process:  # closes the pipes; the other side ends at the end of its input
-            pass
 
 
 def _become(order: dict[str, Any]) -> None:

@@ -15,10 +15,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from sqlite_utils.utils import sqlite3
+
+from tests.orders import Ordered
 
 
 class Death(NamedTuple):
@@ -30,19 +31,11 @@ class Death(NamedTuple):
     err: str
 
 
-class Killable:
-    """The parent's side. `module` is the one that serves."""
+class Killable(Ordered):
+    """The parent's side; an answer is the exit status and what the process told."""
 
     def __init__(self, environ: dict[str, str], root: Path, module: str = "tests.killable") -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environ,
-            cwd=root,
-            text=True,
-        )
+        super().__init__(module, root, environ, stderr=subprocess.DEVNULL)
 
     def run(
         self, *arguments: str, cwd: Path, at: int = 0, kind: str = "", after_s: float = 0
@@ -51,27 +44,6 @@ class Killable:
         status, told = self.order(cwd=str(cwd), argv=arguments, at=at, kind=kind, after_s=after_s)
         statement, statements = told or ("", 0)
         return Death(status, statement, statements, (cwd / "err").read_text())
-
-    def order(self, cwd: str, **what: Any) -> tuple[int, Any]:
-        """The exit status of a process that did so in that folder, and what it told."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"cwd": cwd, **what}) + "\n")
-        self._process.stdin.flush()
-        status, told = json.loads(self._process.stdout.readline())
-        return status, told
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._process:  # closes the pipes; the other side ends at the end of its input
-            pass
 
 
 WRITES = ("begin", "create", "insert", "update", "delete", "commit")

@@ -166,7 +166,7 @@ class Trial:
         self, place: Path, job: str, *, hours: int, fault: str = "", point: Point = NOWHERE
     ) -> tuple[int, list[str]]:
         status, told = self._crashing.order(
-            str(place), job=job, fault=fault, hours=hours, point=point
+            cwd=str(place), job=job, fault=fault, hours=hours, point=point
         )
         return status, told or []
 
