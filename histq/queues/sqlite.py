@@ -25,6 +25,7 @@ from histq.model import (
 from histq.page import as_json
 from histq.place import refuse_full
 from histq.queues import ALONE_AFTER, DeadCount, Held, Holder, backoff_s, sqlite_audit
+from histq.queues.sqlite_letters import SqliteLetters
 
 NO_PAST: Final = (None, None, None)
 
@@ -34,10 +35,6 @@ LOW_SHARE: Final = 8
 _MESSAGE = (
     'id, token, source, symbol, interval, start, "end", points, body, failures, deliveries,'
     " queued_at, via, past_queued_at, past_failures, past_deliveries"
-)
-_LETTER = (
-    'kind, source, symbol, interval, start, "end", points, reason, error, failures, deliveries,'
-    " queued_at, failed_at, raw_data"
 )
 
 
@@ -59,6 +56,7 @@ class SqliteQueue:
         dead: Callable[[str], bool] = is_dead,
     ) -> None:
         self._db = database
+        self._letters = SqliteLetters(database)
         self._owner = owner
         self._max_retries = max_retries
         self._min_free_bytes = min_free_bytes
@@ -236,60 +234,27 @@ class SqliteQueue:
         self.keep([letter])
 
     def keep(self, letters: Sequence[DeadLetter]) -> None:
-        with self._db.transaction():
-            for letter in letters:
-                self._db.change(
-                    f"insert into dead_letters ({_LETTER}) values ({', '.join('?' * 14)})"
-                    " on conflict (source, symbol, interval, start, \"end\") where kind = 'body'"
-                    " do update set error = excluded.error, failed_at = excluded.failed_at,"
-                    " raw_data = excluded.raw_data"
-                    ' on conflict (source, symbol, interval, start, "end", raw_data)'
-                    " where kind = 'candle' do update set failed_at = excluded.failed_at",
-                    (letter.kind, *letter.series, *letter.window, *letter[4:]),
-                )
+        self._letters.keep(letters)
 
     def letters(
         self, ids: Sequence[int] | None = None, limit: int | None = None
     ) -> list[DeadLetter]:
-        wanted = "" if ids is None else f"where id in ({', '.join('?' * len(ids))})"
-        found = self._db.rows(
-            f"select id, {_LETTER} from dead_letters {wanted} order by id desc limit ?",
-            (*(ids or ()), -1 if limit is None else limit),
-        )
-        return [_letter(row) for row in found]
+        return self._letters.newest(ids, limit)
 
     def letters_before(self, failed_before: int, limit: int) -> list[DeadLetter]:
-        found = self._db.rows(
-            f"select id, {_LETTER} from dead_letters where failed_at < ?"
-            " order by failed_at, id limit ?",
-            (failed_before, limit),
-        )
-        return [_letter(row) for row in found]
+        return self._letters.before(failed_before, limit)
 
     def count_before(self, failed_before: int) -> int:
-        sql = "select count(*) from dead_letters where failed_at < ?"
-        return int(self._db.value(sql, (failed_before,)))
+        return self._letters.count_before(failed_before)
 
     def dead_by_error(self) -> list[DeadCount]:
-        # A bare column beside max() is taken from the row that has the maximum:
-        # https://www.sqlite.org/lang_select.html#bareagg
-        found = self._db.rows(
-            "select source, symbol, interval, reason, count(*) as letters, max(failed_at), error"
-            " from dead_letters group by source, symbol, interval, reason order by letters desc"
-        )
-        return [DeadCount(*row) for row in found]
+        return self._letters.by_error()
 
     def drop(self, ids: Sequence[int]) -> int:
-        with self._db.transaction():
-            return sum(self._db.change("delete from dead_letters where id = ?", (i,)) for i in ids)
+        return self._letters.drop(ids)
 
     def supersede(self, series: Series, window: Window) -> int:
-        with self._db.transaction():
-            return self._db.change(
-                "delete from dead_letters where source = ? and symbol = ? and interval = ?"
-                " and start >= ? and \"end\" <= ? and kind = 'body'",
-                (*series, *window),
-            )
+        return self._letters.supersede(series, window)
 
     def depth(self) -> Depth:
         now = self._clock()
@@ -340,9 +305,3 @@ class SqliteQueue:
         """One write that only the holder of the lease can make. Raises LeaseLost."""
         if self._db.change(sql, {"id": message.id, "token": message.token, **parameters}) != 1:
             raise LeaseLost(f"{message.series} {message.window}: the lease on this page ran out")
-
-
-def _letter(row: Row) -> DeadLetter:
-    identity, kind, source, symbol, interval, start, end, points, reason, *rest = row
-    series, window = Series(source, symbol, interval), Window(start, end)
-    return DeadLetter(identity, Kind(kind), series, window, points, Reason(reason), *rest)
