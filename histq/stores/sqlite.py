@@ -31,6 +31,7 @@ from histq.stores.sqlite_bars import bars
 from histq.stores.sqlite_coverage import coverage, lasts
 from histq.stores.sqlite_history import SqliteHistory
 from histq.stores.sqlite_revisions import SqliteRevisions
+from histq.stores.sqlite_runs import SqliteRuns
 
 ROWS_A_STATEMENT: Final = 100
 """Binding many rows at once doubles the speed; past a hundred nothing more is gained."""
@@ -38,10 +39,6 @@ ROWS_A_STATEMENT: Final = 100
 ROWS_A_READ: Final = 5_000
 
 _COLUMNS = ", ".join(FIELDS)
-_TALLY = (
-    "count(*), sum(messages), sum(points), sum(inserted), sum(duplicates), sum(revised), sum(dead),"
-    " sum(elapsed_ms)"
-)
 _STATES = {state.value: state for state in State}  # a tenth of what State(text) takes
 _SPAN = 'start, "end", state, seen, asked_at, reason, via'
 
@@ -61,6 +58,7 @@ class SqliteStore:
         self._revisions = SqliteRevisions(database, clock)
         self._history = SqliteHistory(database, dead)
         self._alerts = SqliteAlerts(database, clock)
+        self._runs = SqliteRuns(database, clock)
 
     @property
     def database(self) -> Database:
@@ -214,83 +212,37 @@ class SqliteStore:
         return series_id, False
 
     def log_batch(self, run_id: int, batch: Batch) -> None:
-        rate = batch.points / batch.elapsed_ms * 1000 if batch.elapsed_ms else 0.0
-        with self._db.transaction():
-            self._log_batch(run_id, batch, rate)
-
-    def _log_batch(self, run_id: int, batch: Batch, rate: float) -> None:
-        self._db.change(
-            "insert into ingestion_stats (run_id, at, source, messages, points, inserted,"
-            " duplicates, revised, dead, elapsed_ms, points_per_s)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (run_id, self._clock(), *batch, rate),
-        )
+        self._runs.log_batch(run_id, batch)
 
     def batches(self, limit: int) -> list[Batch]:
-        found = self._db.rows(
-            "select source, messages, points, inserted, duplicates, revised, dead, elapsed_ms"
-            " from ingestion_stats order by id desc limit ?",
-            (limit,),
-        )
-        return [Batch(*row) for row in found]
+        return self._runs.batches(limit)
 
     def tallies(self, after: int) -> tuple[int, list[Tally]]:
-        # By id, which grows with every commit: what comes later may be dated earlier.
-        found = self._db.rows(
-            f"select max(id), source, {_TALLY} from ingestion_stats where id > ? group by source",
-            (after,),
-        )
-        return max((row[0] for row in found), default=after), [Tally(*row[1:]) for row in found]
+        return self._runs.tallies(after)
 
     def history(self, window: Window, step_ms: int) -> list[tuple[int, Tally]]:
-        found = self._db.rows(
-            f"select at / :step * :step as step, source, {_TALLY} from ingestion_stats"
-            " where at >= :start and at < :end group by step, source order by step, source",
-            {"step": step_ms, "start": window.start, "end": window.end},
-        )
-        return [(row[0], Tally(*row[1:])) for row in found]
+        return self._runs.history(window, step_ms)
+
+    def throughput(self, latest: int) -> list[Throughput]:
+        return self._runs.throughput(latest)
 
     def start_run(self, command: str, owner: str) -> int:
-        with self._db.transaction():
-            return self._db.insert(
-                "insert into runs (command, owner, started_at) values (?, ?, ?)",
-                (command, owner, self._clock()),
-            )
+        return self._runs.start_run(command, owner)
 
     def end_run(self, run_id: int, exit_code: int, summary: str) -> None:
-        with self._db.transaction():
-            self._db.change(
-                "update runs set ended_at = ?, exit_code = ?, summary = ? where id = ?",
-                (self._clock(), exit_code, summary, run_id),
-            )
+        self._runs.end_run(run_id, exit_code, summary)
+
+    def runs(self, limit: int) -> list[Run]:
+        return self._runs.runs(limit)
+
+    def last_run(self, command: str) -> int | None:
+        return self._runs.last_run(command)
 
     def coverage(self) -> list[SeriesStats]:
         return coverage(self._db)
 
     def lasts(self) -> dict[Series, int]:
         return lasts(self._db)
-
-    def throughput(self, latest: int) -> list[Throughput]:
-        found = self._db.rows(
-            "select source, avg(points_per_s), max(points_per_s), avg(points), count(*)"
-            " from ingestion_stats where id > (select max(id) from ingestion_stats) - ?"
-            " group by source order by source",
-            (latest,),
-        )
-        return [Throughput(*row) for row in found]
-
-    def runs(self, limit: int) -> list[Run]:
-        found = self._db.rows(
-            "select command, started_at, ended_at, exit_code from runs order by id desc limit ?",
-            (limit,),
-        )
-        return [Run(*row) for row in found]
-
-    def last_run(self, command: str) -> int | None:
-        found: int | None = self._db.value(
-            "select max(started_at) from runs where command = ?", (command,)
-        )
-        return found
 
     def count_before(self, before: Mapping[History, int]) -> dict[History, int]:
         return self._history.count(before)
