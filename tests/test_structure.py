@@ -24,6 +24,7 @@ FLOORS = (
         "health",
     ),
     ("settings", "budget", "chart", "parquet"),
+    ("validated",),
     ("config",),
     ("http",),
     ("client",),
