@@ -33,11 +33,10 @@ class _Slice(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the file says now: requests that count as sent, and for how long nothing may be."""
+    """What the file says now: requests that count as sent, and how long the host wants none."""
 
     sent: int
     silent_s: float
-    held_s: float
 
 
 class Budget:
@@ -106,7 +105,7 @@ class Budget:
         """How it stands. A look at what is there: makes no file and raises nothing."""
         state, now = self._file.peek(), self._clock()
         state.forget(now)
-        return Standing(state.total, state.silent.left_s(now), state.held.left_s(now))
+        return Standing(state.total, state.silent.left_s(now))
 
     def balances(self) -> list[Balance]:
         """What is spent of the day's and the month's credits, as far as they are limited.
