@@ -12,6 +12,7 @@ from typing import Final
 from histq.daemon.facts import Facts
 from histq.daemon.jobs import Surroundings, row_of, scheduled
 from histq.daemon.lookout import Lookout
+from histq.daemon.memory import keep_little
 from histq.daemon.page import Page, figures
 from histq.daemon.systemd import Notifier
 from histq.daemon.turns import Outcome, Turns
@@ -57,6 +58,7 @@ class Daemon:
 
     def run(self) -> None:
         """All jobs on their schedules, and the consumer, until the stop."""
+        keep_little()
         self._opener.open(create=True).close()
         with series_locks(self._opener.path) as locks, contextlib.ExitStack() as held:
             held.callback(_alone(self._opener.path).close)
