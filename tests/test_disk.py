@@ -1,10 +1,7 @@
 """A disk without room, one that fails, one that only reads: told in a line, and nothing is lost."""
 
 import resource
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from histq.pipeline.backends import Backends, Opener
 from tests.audit import state
 from tests.cli.test_collect import FETCH
 from tests.conftest import Ended, Histq, source_at
+from tests.disks import SmallDisk, small_disks
 from tests.hourly import hours
 from tests.loopback import Loopback
 from tests.pipeline import BTC, ETH, START, candle, configured, draft, run
@@ -26,48 +24,9 @@ SLOTS = 700
 TO_THE_BRIM = {"HISTQ_DATABASE__MIN_FREE_BYTES": "0"}
 
 
-class SmallDisk:
-    """A disk of its own, in memory, that can be made larger, and be filled or made read-only."""
-
-    def __init__(self, folder: Path, size: int) -> None:
-        self.folder = folder
-        self._mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs")
-
-    def enlarge(self, size: int) -> None:
-        self._mount("-o", f"remount,size={size}")
-
-    def read_only(self, yes: bool) -> None:
-        self._mount("-o", f"remount,{'ro' if yes else 'rw'}")
-
-    def fill(self, but: int) -> None:
-        """Leaves so many bytes."""
-        (self.folder / "ballast").write_bytes(bytes(shutil.disk_usage(self.folder).free - but))
-
-    def empty(self) -> None:
-        (self.folder / "ballast").unlink()
-
-    def _mount(self, *arguments: str) -> None:
-        command = ["mount", *arguments, str(self.folder)]
-        subprocess.run(command, check=True, capture_output=True)
-
-    def unmount(self) -> None:
-        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], SmallDisk]]:
-    with ExitStack() as stack:
-
-        def make(size: int) -> SmallDisk:
-            folder = tmp_path / "disk"
-            folder.mkdir()
-            try:
-                disk = SmallDisk(folder, size)
-            except (OSError, subprocess.CalledProcessError):
-                pytest.skip("mounting a small disk is not allowed here")
-            stack.callback(disk.unmount)
-            return disk
-
+    with small_disks(tmp_path / "disk") as make:
         yield make
 
 

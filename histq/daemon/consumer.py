@@ -16,7 +16,9 @@ from histq.stop import Stop
 logger = logging.getLogger(__name__)
 
 NAME: Final = "consume"
-LONGEST_PAUSE_S: Final = 60.0
+PAUSES_S: Final = (1.0, 60.0)
+"""The first after a crash, and the longest of several in a row."""
+
 LASTED_S: Final = 30.0
 """Workers that last so long have got over what ended those before them."""
 
@@ -24,10 +26,21 @@ LASTED_S: Final = 30.0
 class Consumer:
     """The workers of `consume`, begun again after whatever ends them."""
 
-    def __init__(self, opener: Opener, watcher: ConsumeWatcher, facts: Facts, stop: Stop) -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        watcher: ConsumeWatcher,
+        facts: Facts,
+        stop: Stop,
+        *,
+        pauses_s: tuple[float, float] = PAUSES_S,
+        lasted_s: float = LASTED_S,
+    ) -> None:
         self._opener = opener
         self._watcher = watcher
         self._facts = facts
+        self._pauses_s = pauses_s
+        self._lasted_s = lasted_s
         self._stop = stop.child()
         self._thread = threading.Thread(target=self._run, name="histq-consumer", daemon=True)
 
@@ -48,13 +61,14 @@ class Consumer:
         return not self.alive
 
     def _run(self) -> None:
-        pause_s = 1.0
+        first_s, longest_s = self._pauses_s
+        pause_s = first_s
         while not self._stop:
             if self._consume():
-                pause_s = 1.0
+                pause_s = first_s
             else:
                 self._stop.wait(pause_s)
-                pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+                pause_s = min(longest_s, pause_s * 2)
 
     def _consume(self) -> bool:
         """Whether it went well until the stop."""
@@ -68,7 +82,7 @@ class Consumer:
             watcher=self._watcher,
             more=lambda: True,
         )
-        lasted = threading.Timer(LASTED_S, self._facts.crashed, (NAME, ""))
+        lasted = threading.Timer(self._lasted_s, self._facts.crashed, (NAME, ""))
         lasted.daemon = True
         lasted.start()
         try:

@@ -26,9 +26,12 @@ TOLD_WITHIN_S: Final = 20.0
 class Lookout:
     """For one thread. `jobs` are the names of all that run. Raises Config for wrong receivers."""
 
-    def __init__(self, around: Surroundings, jobs: Sequence[str]) -> None:
+    def __init__(
+        self, around: Surroundings, jobs: Sequence[str], *, every_s: float = EVERY_S
+    ) -> None:
         self._around = around
         self._jobs = jobs
+        self._every_s = every_s
         self._opener = around.opener._replace(lock_timeout_s=LOCK_TIMEOUT_S)
         self._targets = select(around.settings).targets
         self._channels = open_channels(around.settings.alerts)
@@ -44,7 +47,7 @@ class Lookout:
         """Does nothing until the next look is due."""
         if self._alerts is None or time.monotonic() < self._due_at:
             return
-        self._due_at = time.monotonic() + EVERY_S
+        self._due_at = time.monotonic() + self._every_s
         try:
             with self._opener.open(create=True) as backends:
                 seen = health(

@@ -1,0 +1,122 @@
+"""Each condition from its cause: workers, jobs, the disk and the database itself that fail."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from histq.daemon.consumer import Consumer
+from histq.daemon.turns import Job, Outcome
+from histq.daemon.watcher import LogWatcher
+from histq.model import Draft, Series, Window
+from histq.page import flatten, pack
+from histq.stop import Stop
+from tests.daemon.watched import FETCH, PATIENCE_S, Provider, Watch, Watched, until
+from tests.loopback import Says
+from tests.pipeline import HOUR, START, candle, draft
+
+MIB = 1024 * 1024
+YEARLY = Series("binance", "BTCUSDT", "1y")
+
+
+@contextmanager
+def consuming(watched: Watched, *, lasted_s: float) -> Iterator[None]:
+    """A consumer of the daemon, which begins again at once."""
+    stop = Stop()
+    consumer = Consumer(
+        watched.opener, LogWatcher(), watched.facts, stop, pauses_s=(0.01, 0.01), lasted_s=lasted_s
+    )
+    consumer.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        assert consumer.join(PATIENCE_S)
+
+
+def crashed(watched: Watched) -> str | None:
+    """What was heard of the consumer last."""
+    return watched.facts.now()[0].get("consume")
+
+
+def test_a_message_that_ends_every_consumer_is_told_and_in_the_end_buried(watch: Watch) -> None:
+    watched = watch()
+    # Of an interval that nobody knows, as a newer histq may have queued it.
+    body = pack(flatten([candle(0)]))
+    watched.put(Draft(YEARLY, Window(START, START + HOUR), 1, body))
+
+    with consuming(watched, lasted_s=PATIENCE_S):
+        until(lambda: bool(crashed(watched)))
+        said = watched.begun("worker_crashed", "consume")
+        assert said == "consume crashed: unexpected KeyError: 'y'"
+
+        def buried() -> bool:
+            watched.look(61)  # a lease is over, and it comes again
+            return watched.counted.get("dead_letters") == 1
+
+        until(buried)
+        assert watched.told("worker_crashed") == [("start", "consume")]
+
+    with consuming(watched, lasted_s=0.01):
+        until(lambda: crashed(watched) == "")
+        watched.look(0, 299)
+        assert len(watched.told("worker_crashed")) == 1
+        watched.look(1)
+
+    assert watched.over("worker_crashed", "consume") == "consume runs again"
+
+
+def test_a_job_that_crashed_is_told_until_it_has_been_well_for_a_while(watch: Watch) -> None:
+    watched, broken = watch(), [True]
+
+    def run(stop: Stop) -> Outcome:
+        return Outcome(1 // (not broken), "done")
+
+    job = Job(FETCH, run, PATIENCE_S)
+    watched.run(job)
+    said = watched.begun("worker_crashed", FETCH)
+    assert said.startswith(f"{FETCH} crashed: ZeroDivisionError: ")
+
+    broken.clear()
+    watched.run(job)
+    watched.look(0, 300)
+
+    assert watched.over("worker_crashed", FETCH) == f"{FETCH} runs again"
+
+
+def test_a_job_that_is_ended_at_its_deadline_is_told_until_it_ends_in_time(
+    asking: Watched, provider: Provider
+) -> None:
+    provider.instead = Says(b"[" * 1000, drip_s=0.05)
+    job = asking.jobs[FETCH]
+    assert asking.run(job._replace(deadline_s=0.2)).exit_code == 3
+    said = asking.begun("job_overran", FETCH)
+    assert said.startswith(f"{FETCH} took too long: ended, it was past its deadline of 0.2 s; ")
+
+    provider.instead = None
+    asking.run(job)
+
+    assert asking.over("job_overran", FETCH) == f"{FETCH} ended in time"
+
+
+def deep(watched: Watched) -> None:
+    watched.put(draft([candle(slot) for slot in range(11)], slots=11))
+    watched.look(0, 60)
+
+
+def test_a_restart_while_something_is_wrong_tells_it_no_second_time(watch: Watch) -> None:
+    watched = watch(lambda tree: tree["queue"].update(alert_depth=10))
+    deep(watched)
+    watched.facts.crashed("consume", "ZeroDivisionError")
+    watched.begun("queue_deep", "queue")
+    watched.begun("worker_crashed", "consume")
+
+    for _ in range(2):
+        watched.restart()
+        watched.look(0, 400)
+        watched.begun("queue_deep", "queue")
+        watched.begun("worker_crashed", "consume")
+
+    watched.consume()
+    watched.facts.crashed("consume", "")
+    watched.look(0, 300)
+    watched.over("queue_deep", "queue")
+    watched.over("worker_crashed", "consume")
