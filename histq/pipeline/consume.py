@@ -23,6 +23,7 @@ from histq.pipeline.settle import settle
 from histq.queues import Queue
 from histq.settings import QueueSettings
 from histq.stop import Stop
+from histq.stores import Batch, Store
 
 logger = logging.getLogger(__name__)
 
@@ -197,40 +198,60 @@ class _Worker:
                 self._settle(backends, messages[:half])
                 self._settle(backends, messages[half:])
             elif isinstance(error, Poison):
-                self._tell(self._bury(backends, messages[0], error), began, error)
+                self._tell(self._bury(backends, messages[0], error, began), began, error)
             elif isinstance(error, StorageFailed):
-                self._tell(self._retry(backends, messages[0], error), began, error)
+                self._tell(self._retry(backends, messages[0], error, began), began, error)
             else:
                 logger.warning("%s; whoever holds it now stores it", error)
         except Transient as error:  # nobody's guilt: the store is away
             total = ConsumeReport()
             for message in messages:
-                add(total, self._retry(backends, message, error))
+                add(total, self._retry(backends, message, error, began))
             self._tell(total, began, error)
 
-    def _bury(self, backends: Backends, message: Message, error: HistqError) -> ConsumeReport:
+    def _bury(
+        self, backends: Backends, message: Message, error: HistqError, began: float
+    ) -> ConsumeReport:
         try:
             with backends.transaction():
                 backends.queue.bury(message, Reason.PERMANENT, str(error))
-                backends.store.record(message.series, [Span(*message.window, State.DEAD)])
+                self._note_dead(backends.store, message, began)
         except LeaseLost as lost:
             logger.warning("%s; whoever holds it now buries it", lost)
             return ConsumeReport()
         points = message.points
         return ConsumeReport(messages=1, points=points, dead=points)
 
-    def _retry(self, backends: Backends, message: Message, error: HistqError) -> ConsumeReport:
+    def _retry(
+        self, backends: Backends, message: Message, error: HistqError, began: float
+    ) -> ConsumeReport:
         try:
             with backends.transaction():
                 comes_back = backends.queue.retry(message, str(error))
                 if not comes_back:
-                    backends.store.record(message.series, [Span(*message.window, State.DEAD)])
+                    self._note_dead(backends.store, message, began)
         except LeaseLost as lost:
             logger.warning("%s; whoever holds it now stores it", lost)
             return ConsumeReport()
         points = message.points
         retried, dead = (points, 0) if comes_back else (0, points)
         return ConsumeReport(messages=1, points=points, retried=retried, dead=dead)
+
+    def _note_dead(self, store: Store, message: Message, began: float) -> None:
+        """In the ledger, and as a batch of its own: the rate of failures is made of these."""
+        store.record(message.series, [Span(*message.window, State.DEAD)])
+        elapsed_ms = (time.perf_counter() - began) * 1000
+        dead = Batch(
+            message.series.source,
+            messages=1,
+            points=message.points,
+            inserted=0,
+            duplicates=0,
+            revised=0,
+            dead=message.points,
+            elapsed_ms=elapsed_ms,
+        )
+        store.log_batch(self._job.runs.begin(store), dead)
 
     def _tell(self, report: ConsumeReport, began: float, error: HistqError | None = None) -> None:
         """Counts a batch and logs it: one line, however it went."""

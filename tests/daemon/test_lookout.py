@@ -4,9 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.watched import Provider, Watch, Watched
+from histq.db import Database
+from histq.errors import StorageFailed
+from histq.model import Series
+from histq.page import Flat
+from histq.stores import Store, Written
+from histq.stores.sqlite import SqliteStore
+from tests.daemon.watched import HandClock, Provider, Watch, Watched
 from tests.loopback import Says
-from tests.pipeline import HOUR, START, candle, draft
+from tests.pipeline import BTC, ETH, HOUR, START, candle, draft
 
 HOURLY = "binance/BTCUSDT/1h"
 
@@ -58,6 +64,34 @@ def test_batches_of_which_much_is_bad_are_told_until_good_ones_outweigh_them(wat
     watched.put(draft([candle(slot) for slot in range(12, 60)], slots=60))
     watched.consume()
     assert watched.over("failures", "batches").startswith("5.0% of the points")
+
+
+class FailingStore(SqliteStore):
+    """On a disk that fails wherever the candles of one series would be."""
+
+    def __init__(self, database: Database, clock: HandClock) -> None:
+        super().__init__(database, clock=clock)
+
+    def write(self, series: Series, page: Flat) -> Written:
+        if series == ETH:
+            raise StorageFailed("disk I/O error")
+        return super().write(series, page)
+
+
+def failing(database: Database, clock: HandClock) -> Store:
+    return FailingStore(database, clock)
+
+
+def test_pages_that_are_given_up_are_failures_too(watch: Watch) -> None:
+    watched = watch(lambda tree: None, failing)
+    watched.put(draft([candle(0)], ETH))
+    watched.put(*[draft([candle(slot)], BTC, slots=slot + 1) for slot in range(8)])
+    for wait_s in (0, 10, 20, 40):
+        watched.clock.forward(wait_s)
+        watched.consume()
+
+    assert watched.begun("failures", "batches").startswith("11.1% of the points")
+    assert watched.told("dead_letters") == [("start", "queue")]
 
 
 def test_a_series_whose_source_is_down_is_told_until_it_is_fetched(
