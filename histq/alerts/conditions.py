@@ -101,11 +101,13 @@ def _failures(health: Health) -> Reading:
 
 def _dead_letters(health: Health) -> Reading:
     buried_at = health.buried_at
-    new = buried_at is not None and health.at - buried_at < NEW_MS
-    text = f"{health.queue.dead:,} dead letters"
+    # One from the future is of a clock that was set back since, and must not be new for that long.
+    new = buried_at is not None and abs(health.at - buried_at) < NEW_MS
+    dead = health.queue.dead
+    text = f"{dead:,} dead letter{'' if dead == 1 else 's'}"
     if new and buried_at is not None:
-        text += f", the newest of {iso(buried_at)}; histq dlq list shows why, retry or drop them"
-    else:
+        text += f", the latest of {iso(buried_at)}; histq dlq list shows why, retry or drop them"
+    elif dead:
         text += ", none of them new"
     level = Level.WRONG if new else Level.RIGHT
     return Reading("dead_letters", "queue", Severity.WARNING, level, text)

@@ -68,7 +68,7 @@ class DiskHealth(msgspec.Struct, frozen=True):
 
 class Health(msgspec.Struct, frozen=True):
     """All of it, at one instant, ms. `failure_rate` is of the points of the latest batches, 0 to 1;
-    None where there was none yet. `buried_at` is when the newest dead letter was.
+    None where there was none yet. `buried_at` is when the latest dead letter was.
     """
 
     at: int
@@ -91,7 +91,7 @@ def health(
         series=freshness(backends.store, targets, now),
         hosts=hosts(_asked(targets), settings, folder, now),
         disk=_disk(backends.database.path),
-        buried_at=next((letter.failed_at for letter in backends.queue.letters(limit=1)), None),
+        buried_at=backends.queue.buried_at(),
     )
 
 

@@ -177,6 +177,9 @@ class Queue(Protocol):
     def next_due_at(self) -> int | None:
         """When the next delayed or leased message comes back, ms. None when none waits."""
 
+    def buried_at(self) -> int | None:
+        """When the latest dead letter failed, ms; None where there is none."""
+
     def holders(self) -> list[Holder]:
         """Who holds leases that have not run out."""
 

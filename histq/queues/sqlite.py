@@ -191,13 +191,12 @@ class SqliteQueue:
             if failures > self._max_retries:
                 self._to_letter(message._replace(failures=failures), Reason.EXHAUSTED, error)
                 return False
-            delay_ms = round(backoff_s(failures, self._fraction()) * 1000)
             self._fenced(
                 message,
                 "update messages set token = null, owner = null, failures = :failures,"
                 " available_at = :at, error = :error where id = :id and token = :token",
                 failures=failures,
-                at=self._clock() + delay_ms,
+                at=self._clock() + round(backoff_s(failures, self._fraction()) * 1000),
                 error=error,
             )
             return True
@@ -280,6 +279,9 @@ class SqliteQueue:
         sql = "select min(available_at) from messages where priority = ? and available_at > ?"
         found = [self._db.value(sql, (priority, now)) for priority in Priority]
         return min((at for at in found if at is not None), default=None)
+
+    def buried_at(self) -> int | None:
+        return min(self._db.rows("select max(failed_at) from dead_letters")[0], default=None)
 
     def holders(self) -> list[Holder]:
         found = self._db.rows(

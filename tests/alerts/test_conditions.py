@@ -87,7 +87,13 @@ def test_failures_are_too_many_past_a_tenth(
 
 @pytest.mark.parametrize(
     ("buried_at", "level"),
-    [(None, RIGHT), (NOON - 3_600_000, RIGHT), (NOON - 3_599_999, WRONG), (NOON, WRONG)],
+    [
+        (None, RIGHT),
+        (NOON - 3_600_000, RIGHT),
+        (NOON - 3_599_999, WRONG),
+        (NOON, WRONG),
+        pytest.param(NOON + 3_600_000, RIGHT, id="by a clock that was set back since"),
+    ],
 )
 def test_dead_letters_are_new_for_an_hour(
     tmp_path: Path, buried_at: int | None, level: Level

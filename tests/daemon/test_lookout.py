@@ -94,6 +94,45 @@ def test_pages_that_are_given_up_are_failures_too(watch: Watch) -> None:
     assert watched.told("dead_letters") == [("start", "queue")]
 
 
+@pytest.mark.parametrize(
+    ("drop", "wait_s", "over"),
+    [
+        pytest.param(True, 0, "0 dead letters", id="dropped"),
+        pytest.param(False, 3600, "1 dead letter, none of them new", id="an hour old"),
+    ],
+)
+def test_a_new_dead_letter_is_told_until_it_is_neither(
+    watch: Watch, drop: bool, wait_s: int, over: str
+) -> None:
+    watched = watch()
+    watched.put(draft([candle(0), candle(1, high=1.0)]))
+    watched.consume()
+    said = watched.begun("dead_letters", "queue")
+    assert "1 dead letter, the latest of 2024-01-10T12:00Z; histq dlq list" in said
+
+    with watched.opener.open(create=False) as backends:
+        assert backends.queue.drop([1] if drop else []) == drop
+    watched.clock.forward(wait_s)
+
+    assert watched.over("dead_letters", "queue") == over
+
+
+def test_a_candle_that_is_buried_again_is_new_again(watch: Watch) -> None:
+    watched = watch()
+    for slot in (0, 1):
+        watched.put(draft([candle(slot, high=1.0)], slots=slot + 1))
+        watched.consume()
+    watched.begun("dead_letters", "queue")
+    watched.look(3600)
+    watched.over("dead_letters", "queue")
+
+    watched.put(draft([candle(0, high=1.0)], slots=1))
+    watched.consume()
+    watched.look()
+
+    assert [state for state, _ in watched.told("dead_letters")] == ["start", "end", "start"]
+
+
 def test_a_series_whose_source_is_down_is_told_until_it_is_fetched(
     asking: Watched, provider: Provider
 ) -> None:

@@ -925,6 +925,16 @@ def test_supersede_deletes_the_bodies_of_windows_within(queue: Queue) -> None:
     }
 
 
+def test_the_latest_dead_letter_is_the_one_that_failed_last(queue: Queue) -> None:
+    assert queue.buried_at() is None
+    queue.keep([letter(Kind.CANDLE, raw_data='{"candles": [1]}', failed_at=T0)])
+    queue.keep([letter(failed_at=T0 + 5)])
+
+    queue.keep([letter(Kind.CANDLE, raw_data='{"candles": [1]}', failed_at=T0 + 9)])
+
+    assert queue.buried_at() == T0 + 9
+
+
 def test_dead_letters_are_counted_by_series_and_reason(queue: Queue) -> None:
     queue.keep([letter(series=ETH, reason=Reason.EXHAUSTED, error="no room")])
     queue.keep([letter(error="earlier", failed_at=T0), letter(error="latest", failed_at=T0 + 7)])
