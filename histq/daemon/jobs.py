@@ -141,14 +141,21 @@ def _fetched(
             clock=around.clock,
         )
     )
-    _note_refusals(around.facts, report)
+    _note_refusals(around.facts, report, selection)
     return Outcome(report.exit_code, _said(report))
 
 
-def _note_refusals(facts: Facts, report: FetchReport) -> None:
+def _note_refusals(facts: Facts, report: FetchReport, selection: Selection) -> None:
+    """Who refuses, and who answers. One that failed in another way, or was not heard to the end,
+    may refuse as before.
+    """
     refused = {f.source: f.error for f in report.failures if f.exit_code == Refused.exit_code}
     for source in report.sources:
-        facts.refused(source.source, refused.get(source.source, ""))
+        if source.succeeded or source.source in refused:
+            facts.refused(source.source, refused.get(source.source, ""))
+    # An archive that fails only has its source asked instead; how long it is silent is known.
+    for archive in {target.shelf.archive.name for target in selection.targets if target.shelf}:
+        facts.refused(archive, "")
 
 
 def _said(report: FetchReport) -> str:

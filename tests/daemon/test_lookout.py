@@ -11,7 +11,7 @@ from histq.page import Flat
 from histq.stores import Store, Written
 from histq.stores.sqlite import SqliteStore
 from tests.daemon.watched import HandClock, Provider, Watch, Watched
-from tests.loopback import Says
+from tests.loopback import Loopback, Says
 from tests.pipeline import BTC, ETH, HOUR, START, candle, draft
 
 HOURLY = "binance/BTCUSDT/1h"
@@ -231,3 +231,40 @@ def test_a_source_that_refuses_is_told_until_it_serves(
     assert asking.run().exit_code == 0
 
     assert asking.over("source_refuses", "binance") == "binance answers again"
+
+
+def test_a_source_that_refused_and_then_fails_otherwise_has_not_answered(
+    asking: Watched, provider: Provider
+) -> None:
+    provider.instead = Says(b"{}", 451)
+    asking.run()
+    asking.begun("source_refuses", "binance")
+
+    provider.instead = Says(b"", 500)
+    asking.run()
+    asking.look()
+
+    assert asking.told("source_refuses") == [("start", "binance")]
+
+
+def test_an_archive_that_wants_silence_is_told_until_that_is_over_whoever_lives_then(
+    watch: Watch, provider: Provider
+) -> None:
+    with Loopback(provider) as server:
+
+        def both(tree: dict[str, Any]) -> None:
+            tree["sources"]["binance"]["base_url"] = server.url
+            tree["sources"]["binance-archive"] = {"base_url": "http://archive.invalid"}
+
+        watched = watch(both)
+        provider.clock = watched.clock
+        watched.budget("binance-archive").silence(600)
+        said = watched.begun("source_refuses", "binance-archive")
+        assert said.startswith("archive.invalid wants no requests for 600 s; nothing comes from")
+
+        watched.restart()
+        watched.look(600)
+        assert len(watched.told("source_refuses")) == 1
+        watched.run()
+
+        assert watched.over("source_refuses", "binance-archive") == "binance-archive answers again"
