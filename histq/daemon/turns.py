@@ -71,10 +71,12 @@ class Turns:
         """One run, in this thread. Raises nothing."""
         name, began = self.job.name, time.monotonic()
         stop, late = self._stop.child(), threading.Event()
+        deadline = f"past its deadline of {self.job.deadline_s:g} s"
 
         def expire() -> None:
             late.set()
             stop.set()
+            self._facts.overdue(name, f"it is {deadline}, and still runs")
 
         timer = threading.Timer(self.job.deadline_s, expire)
         timer.daemon = True
@@ -83,9 +85,9 @@ class Turns:
             outcome = self._outcome(stop)
         finally:
             timer.cancel()
+            timer.join()  # it may be about to say that this still runs
         if late.is_set():
-            said = f"ended, it was past its deadline of {self.job.deadline_s:g} s; {outcome.said}"
-            outcome = Outcome(PAST_DEADLINE, said)
+            outcome = Outcome(PAST_DEADLINE, f"ended, it was {deadline}; {outcome.said}")
         self._facts.overdue(name, outcome.said if late.is_set() else "")
         self.runs, self.exit_code = self.runs + 1, outcome.exit_code
         level = logging.WARNING if outcome.exit_code else logging.INFO

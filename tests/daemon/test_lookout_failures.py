@@ -1,5 +1,6 @@
 """Each condition from its cause: workers, jobs, the disk and the database itself that fail."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -95,6 +96,29 @@ def test_a_job_that_is_ended_at_its_deadline_is_told_until_it_ends_in_time(
     asking.run(job)
 
     assert asking.over("job_overran", FETCH) == f"{FETCH} ended in time"
+
+
+def test_a_job_that_does_not_even_end_at_its_deadline_is_told(watch: Watch) -> None:
+    watched, may_end = watch(), threading.Event()
+
+    def run(stop: Stop) -> Outcome:
+        assert may_end.wait(PATIENCE_S)
+        return Outcome(0, "done")
+
+    job = Job(FETCH, run, deadline_s=0.05)
+    hanging = threading.Thread(target=watched.run, args=(job,))
+    hanging.start()
+    until(lambda: bool(watched.facts.now()[1].get(FETCH)))
+    said = watched.begun("job_overran", FETCH)
+    assert said == f"{FETCH} took too long: it is past its deadline of 0.05 s, and still runs"
+
+    may_end.set()
+    hanging.join(PATIENCE_S)
+    watched.look(1)
+    assert len(watched.told("job_overran")) == 1
+    watched.run(job._replace(deadline_s=PATIENCE_S))
+
+    assert watched.over("job_overran", FETCH) == f"{FETCH} ended in time"
 
 
 def deep(watched: Watched) -> None:
