@@ -4,6 +4,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+from histq.alerts.conditions import CONDITIONS
 from tests.conftest import Histq, source_at
 from tests.loopback import Loopback
 from tests.recorded import Recorded
@@ -61,6 +62,13 @@ def test_every_test_that_holds_a_promise_is_there() -> None:
 
     assert missing == []
     assert len(promises) >= 20
+
+
+def test_every_condition_that_is_told_is_in_the_readme() -> None:
+    _, _, told = README.read_text().partition("\n## Being told\n")
+    table, _, _ = told.partition("\n## ")
+
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(CONDITIONS)
 
 
 def _shell(file: Path, query: str) -> list[str]:

@@ -28,6 +28,12 @@ from histq.pipeline.health import STALE_AFTER, Health, HostHealth, SeriesHealth
 from histq.settings import Settings
 from histq.stores.alerts import Severity
 
+DATABASE: Final = "database_failing"
+CONDITIONS: Final = (
+    *("queue_deep", "queue_slow", "failures", "dead_letters", "series_stale", "budget_low"),
+    *("source_refuses", "worker_crashed", "job_overran", "disk_low", DATABASE),
+)
+
 MINUTE_S: Final = 60.0
 STEADY_S: Final = 300.0
 """How long what comes and goes by its nature has to last, or to stay away."""
@@ -69,7 +75,7 @@ def database(error: str) -> Reading:
     level = Level.WRONG if error else Level.RIGHT
     wrong = f"the database cannot be used: {error}; nothing is collected until that is put right"
     text = wrong if error else "the database can be written again"
-    return Reading("database_failing", "database", Severity.CRITICAL, level, text)
+    return Reading(DATABASE, "database", Severity.CRITICAL, level, text)
 
 
 def _depth(health: Health, most: int) -> Reading:

@@ -7,6 +7,7 @@ from typing import Final
 
 from histq.alerts.alerts import Alerts
 from histq.alerts.channels import open_channels
+from histq.alerts.conditions import CONDITIONS
 from histq.alerts.facts import Facts as Known
 from histq.daemon.consumer import NAME
 from histq.daemon.jobs import Surroundings
@@ -63,8 +64,8 @@ class Lookout:
             self._alerts.unable(error)
 
     def _count(self, store: Store) -> None:
-        # One that is over stays, as none: a metric that vanishes looks like one that is unknown.
-        counted = Counter(dict.fromkeys(self.alerts, 0))
+        # Of what is well there is none: a metric that is not there looks like one unknown.
+        counted = Counter(dict.fromkeys(CONDITIONS, 0))
         holding = (alert for alert in store.alerts.open() if alert.started_at is not None)
         counted.update(alert.name for alert in holding)
         self.alerts = counted
@@ -81,8 +82,9 @@ class Lookout:
 
     def _known(self) -> Known:
         crashed, overdue, refused = self._around.facts.now()
+        # Not of all that is known: a job that new settings have no more cannot get well.
         return Known(
-            workers=dict.fromkeys([*self._jobs, NAME]) | crashed,
-            jobs=dict.fromkeys(self._jobs) | overdue,
+            workers={name: crashed.get(name) for name in (*self._jobs, NAME)},
+            jobs={name: overdue.get(name) for name in self._jobs},
             sources=refused,
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from histq.alerts.conditions import CONDITIONS
 from histq.db import Database
 from histq.errors import StorageFailed
 from histq.model import Series
@@ -35,6 +36,18 @@ def test_a_queue_that_stays_deep_is_told_until_it_is_drained(watch: Watch) -> No
     assert len(watched.told("queue_deep")) == 1
     watched.look(1)
     assert "0 points wait in the queue" in watched.over("queue_deep", "queue")
+
+
+def test_a_queue_that_is_deep_for_less_than_a_minute_is_told_to_nobody(watch: Watch) -> None:
+    watched = watch(shallow)
+    for first in (0, 11):
+        watched.put(draft([candle(slot) for slot in range(first, first + 11)], slots=first + 11))
+        watched.look(0, 59)
+        watched.consume()
+        watched.look(1, 100)
+
+    assert watched.told("queue_deep") == []
+    assert watched.counted["queue_deep"] == 0
 
 
 def test_a_page_that_nobody_stores_is_told_until_somebody_does(watch: Watch) -> None:
@@ -268,3 +281,15 @@ def test_an_archive_that_wants_silence_is_told_until_that_is_over_whoever_lives_
         watched.run()
 
         assert watched.over("source_refuses", "binance-archive") == "binance-archive answers again"
+
+
+def test_a_day_in_which_all_goes_well_tells_nothing(asking: Watched) -> None:
+    for _ in range(24):
+        asking.run()
+        asking.look()
+        asking.consume()
+        asking.look(0, 1800, 1800)
+
+    # The disk of this machine may be low, and is not asked about here.
+    told = [one for name in CONDITIONS if name != "disk_low" for one in asking.told(name)]
+    assert told == []

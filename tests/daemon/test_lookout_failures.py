@@ -121,6 +121,18 @@ def test_a_job_that_does_not_even_end_at_its_deadline_is_told(watch: Watch) -> N
     assert watched.over("job_overran", FETCH) == f"{FETCH} ended in time"
 
 
+def test_what_is_told_of_a_job_is_over_when_new_settings_have_it_no_more(watch: Watch) -> None:
+    watched = watch()
+    watched.facts.overdue(FETCH, "it was late")
+    watched.facts.crashed(FETCH, "ZeroDivisionError")
+    watched.begun("job_overran", FETCH)
+
+    watched.renew(["prune"])
+
+    assert watched.over("job_overran", FETCH) == f"{FETCH} is not looked after any more"
+    assert watched.over("worker_crashed", FETCH) == f"{FETCH} is not looked after any more"
+
+
 def deep(watched: Watched) -> None:
     watched.put(draft([candle(slot) for slot in range(11)], slots=11))
     watched.look(0, 60)
