@@ -11,7 +11,8 @@
 | source_refuses   | the source         | refused, or silent for 300 s or more  | it answers       |
 | worker_crashed   | the worker         | at once                               | well for 300 s   |
 | job_overran      | the job            | at once                               | in time again    |
-| disk_low         | disk               | free < 5 % or 2 GiB, the lesser       | > 1.2 x that     |
+| disk_low         | disk               | free < 5 % or 2 GiB, the lesser; or   | > 1.2 x that     |
+|                  |                    | free < `min_free_bytes`               |                  |
 | database_failing | database           | cannot be written                     | can be           |
 
 A series is given time to catch up: it has to be stale for its interval, at most 15 minutes, first.
@@ -49,8 +50,10 @@ NEW_MS: Final = HOUR_MS
 """A dead letter is new for so long."""
 
 CATCH_UP_S: Final = 900.0
+MIB: Final = 1024**2
+GIB: Final = 1024**3
 DISK_SHARE: Final = 0.05
-DISK_BYTES: Final = 2 * 1024**3
+DISK_BYTES: Final = 2 * GIB
 DISK_AGAIN: Final = 1.2
 
 
@@ -66,7 +69,7 @@ def readings(health: Health, facts: Facts, settings: Settings) -> Iterator[Readi
         yield _refusal(host, facts)
     yield from _crashes(facts.workers)
     yield from _overruns(facts.jobs)
-    yield _disk(health)
+    yield _disk(health, settings.database.min_free_bytes)
     yield database(health.disk.unwritable)
 
 
@@ -197,14 +200,18 @@ def _heard(error: str | None) -> Level:
     return Level.UNSURE if error is None else _level(bool(error), not error)
 
 
-def _disk(health: Health) -> Reading:
+def _disk(health: Health, kept_free: int) -> Reading:
     free, total = health.disk.free_bytes, health.disk.total_bytes
-    least = min(DISK_SHARE * total, DISK_BYTES)
+    least = max(min(DISK_SHARE * total, DISK_BYTES), kept_free)
     level = _level(free < least, free > DISK_AGAIN * least)
-    text = f"{free / 1024**3:,.1f} GiB are free where the database lies"
+    text = f"{_room(free)} are free where the database lies"
     if level is Level.WRONG:
-        text += f", less than {least / 1024**3:,.1f} GiB; make room, or histq stops when it is full"
+        text += f", less than {_room(least)}; make room, or histq stops when it is full"
     return Reading("disk_low", "disk", Severity.CRITICAL, level, text)
+
+
+def _room(size: float) -> str:
+    return f"{size / GIB:,.1f} GiB" if size >= GIB else f"{size / MIB:,.1f} MiB"
 
 
 def _level(wrong: bool, right: bool) -> Level:

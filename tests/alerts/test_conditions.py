@@ -212,6 +212,17 @@ def test_a_disk_is_low_under_a_twentieth_or_two_gibibytes(
     assert (found.level, found.severity) == (level, Severity.CRITICAL)
 
 
+def test_a_small_disk_is_low_where_a_fetch_stops_for_want_of_room(tmp_path: Path) -> None:
+    # A twentieth of it is 51.2 MiB; a fetch stops at database.min_free_bytes, 64 MiB.
+    found = read(tmp_path, "disk_low", health(disk=disk(60 / 1024, total_gib=1)))
+
+    assert found.level is WRONG
+    assert found.text == (
+        "60.0 MiB are free where the database lies, less than 64.0 MiB; make room, or histq stops"
+        " when it is full"
+    )
+
+
 def test_a_database_that_cannot_be_written_is_wrong_at_once(tmp_path: Path) -> None:
     seen = health(disk=DiskHealth(10**12, 10**12, "may not write to /srv/histq.db"))
 

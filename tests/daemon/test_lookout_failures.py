@@ -3,14 +3,19 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 from histq.daemon.consumer import Consumer
 from histq.daemon.turns import Job, Outcome
 from histq.daemon.watcher import LogWatcher
+from histq.errors import DiskFull
 from histq.model import Draft, Series, Window
 from histq.page import flatten, pack
 from histq.stop import Stop
 from tests.daemon.watched import FETCH, PATIENCE_S, Provider, Watch, Watched, until
+from tests.disks import SmallDisk, small_disks
 from tests.loopback import Says
 from tests.pipeline import HOUR, START, candle, draft
 
@@ -131,6 +136,51 @@ def test_what_is_told_of_a_job_is_over_when_new_settings_have_it_no_more(watch: 
 
     assert watched.over("job_overran", FETCH) == f"{FETCH} is not looked after any more"
     assert watched.over("worker_crashed", FETCH) == f"{FETCH} is not looked after any more"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disks(tmp_path / "disk") as make:
+        yield make(32 * MIB)
+
+
+@pytest.fixture
+def on_it(watch: Watch, small_disk: SmallDisk) -> Watched:
+    """Watches a database on the small disk; what else histq keeps lies elsewhere."""
+    path = str(small_disk.folder / "histq.db")
+    return watch(lambda tree: tree["database"].update(path=path))
+
+
+def test_a_disk_that_is_nearly_full_is_told_until_there_is_room(
+    on_it: Watched, small_disk: SmallDisk
+) -> None:
+    small_disk.fill(but=2 * MIB)
+    on_it.look(0, 1)
+    assert on_it.told("disk_low") == []
+
+    small_disk.empty()
+    small_disk.fill(but=1 * MIB)
+    said = on_it.begun("disk_low", "disk")
+    assert said.endswith(
+        " MiB are free where the database lies, less than 1.6 MiB; make room, or histq stops when"
+        " it is full"
+    )
+
+    small_disk.empty()
+
+    assert on_it.over("disk_low", "disk").endswith(" MiB are free where the database lies")
+
+
+def test_a_disk_with_less_room_than_a_fetch_asks_for_is_low(
+    watch: Watch, small_disk: SmallDisk
+) -> None:
+    place = {"path": str(small_disk.folder / "histq.db"), "min_free_bytes": 4 * MIB}
+    watched = watch(lambda tree: tree["database"].update(place))
+    small_disk.fill(but=3 * MIB)  # more than a twentieth
+    with pytest.raises(DiskFull):
+        watched.put(draft([candle(0)]))
+
+    assert "less than 4.0 MiB" in watched.begun("disk_low", "disk")
 
 
 def deep(watched: Watched) -> None:
