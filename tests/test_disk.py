@@ -66,6 +66,18 @@ def test_a_disk_that_is_full_stops_fetch_and_consume_and_both_go_on_when_there_i
     assert state(disk.folder / "histq.db") == state(place / "histq.db")
 
 
+def test_a_disk_without_room_for_the_files_beside_a_database_is_full(
+    small_disk: Callable[[int], SmallDisk],
+) -> None:
+    disk = small_disk(4 * MIB)
+    opener = configured(disk.folder)
+    opener.open(create=True).close()
+    disk.fill(but=0)
+
+    with pytest.raises(DiskFull, match="the disk is full"):
+        opener.open(create=True)
+
+
 def pages(count: int) -> list[Draft]:
     """Large ones, one after the other."""
     return [

@@ -1,8 +1,13 @@
 """The one place where SQLite's errors become ours."""
 
+from typing import Final
+
 from sqlite_utils.utils import sqlite3
 
 from histq.errors import Config, DiskFull, HistqError, Locked, Poison, StorageFailed
+
+IOERR_SHMSIZE: Final = 4874
+"""No room for the shared memory beside the database; an "I/O error" to SQLite."""
 
 
 class Translated:
@@ -22,7 +27,8 @@ class Translated:
 
 def _sorted(error: sqlite3.Error, doing: str) -> HistqError:
     """Our error for SQLite's. Primary result codes: https://www.sqlite.org/rescode.html"""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = sqlite3.SQLITE_FULL if extended == IOERR_SHMSIZE else extended & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Locked(f"{doing}: another program holds the database locked")
     if code == sqlite3.SQLITE_FULL:
