@@ -13,7 +13,7 @@
 | job_overran      | the job            | at once                               | in time again    |
 | disk_low         | disk               | free < 5 % or 2 GiB, the lesser; or   | > 1.2 x that     |
 |                  |                    | free < `min_free_bytes`               |                  |
-| database_failing | database           | cannot be written                     | can be           |
+| database_failing | database           | cannot be used (locked: for 60 s)     | can be           |
 
 A series is given time to catch up: it has to be stale for its interval, at most 15 minutes, first.
 """

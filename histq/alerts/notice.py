@@ -9,7 +9,7 @@ import msgspec
 from histq.errors import HistqError
 from histq.host import wall_clock
 from histq.model import iso
-from histq.stores.alerts import Severity, Untold
+from histq.stores.alerts import Alert, Severity, Turn, Untold
 
 SCHEMA: Final = 1
 TEST: Final = "test"
@@ -78,6 +78,22 @@ def notice(untold: Untold, origin: Origin) -> Notice:
         since=alert.since,
         ended_at=alert.ended_at if untold.turn == "end" else None,
         text=untold.text,
+    )
+
+
+def unrecorded(alert: Alert, origin: Origin) -> Notice:
+    """That it began, where it could not be written down."""
+    return Notice(
+        id=f"{alert.name}-{alert.since}-{Turn.START}",
+        environment=origin.environment,
+        host=origin.host,
+        name=alert.name,
+        subject=alert.subject,
+        state=str(Turn.START),
+        severity=alert.severity,
+        since=alert.since,
+        ended_at=None,
+        text=alert.text,
     )
 
 

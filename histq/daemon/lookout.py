@@ -7,7 +7,7 @@ from typing import Final
 
 from histq.alerts.alerts import Alerts
 from histq.alerts.channels import open_channels
-from histq.alerts.conditions import CONDITIONS
+from histq.alerts.conditions import CONDITIONS, DATABASE
 from histq.alerts.facts import Facts as Known
 from histq.daemon.consumer import NAME
 from histq.daemon.jobs import Surroundings
@@ -42,7 +42,12 @@ class Lookout:
 
     def start(self) -> None:
         """From here on its receivers are this one's; what began before is told by it."""
-        self._alerts = Alerts(self._opener, self._channels, clock=self._around.clock)
+        self._alerts = Alerts(
+            self._opener,
+            self._channels,
+            state_folder=self._around.state_folder,
+            clock=self._around.clock,
+        )
 
     def look(self) -> None:
         """Does nothing until the next look is due."""
@@ -62,6 +67,8 @@ class Lookout:
                 self._count(backends.store)
         except HistqError as error:
             self._alerts.unable(error)
+        if self._alerts.failing:
+            self.alerts = Counter({**self.alerts, DATABASE: 1})
 
     def _count(self, store: Store) -> None:
         # Of what is well there is none: a metric that is not there looks like one unknown.

@@ -183,6 +183,58 @@ def test_a_disk_with_less_room_than_a_fetch_asks_for_is_low(
     assert "less than 4.0 MiB" in watched.begun("disk_low", "disk")
 
 
+def test_a_database_that_can_only_be_read_is_told_until_it_can_be_written(
+    on_it: Watched, small_disk: SmallDisk
+) -> None:
+    on_it.look()
+    assert on_it.told("database_failing") == []  # and nobody has it open
+    small_disk.cover()
+    on_it.look()
+    said = on_it.begun("database_failing", "database")
+    assert said.startswith("the database cannot be used: ")
+    assert str(small_disk.folder) in said
+
+    small_disk.uncover()
+
+    assert on_it.over("database_failing", "database") == "the database can be written again"
+
+
+def test_a_disk_that_is_full_at_once_is_told_as_a_database_that_fails(
+    on_it: Watched, small_disk: SmallDisk
+) -> None:
+    on_it.look()
+    assert on_it.told("database_failing") == []
+    small_disk.fill(but=0)
+    assert "the disk is full" in on_it.begun("database_failing", "database")
+
+    small_disk.empty()
+
+    on_it.over("database_failing", "database")
+
+
+def damage(watched: Watched) -> Path:
+    """Puts zeros in the place of the database; where it is now."""
+    watched.look()
+    assert watched.told("database_failing") == []  # and nobody has it open
+    path = watched.opener.path
+    sound, zeros = path.with_suffix(".sound"), path.with_suffix(".zeros")
+    zeros.write_bytes(bytes(path.stat().st_size))
+    path.rename(sound)
+    zeros.rename(path)
+    return sound
+
+
+def test_a_damaged_database_is_told_until_it_is_restored(watch: Watch) -> None:
+    watched = watch()
+    sound = damage(watched)
+    said = watched.begun("database_failing", "database")
+    assert "it is no SQLite database, or a damaged one" in said
+
+    sound.replace(watched.opener.path)
+
+    watched.over("database_failing", "database")
+
+
 def deep(watched: Watched) -> None:
     watched.put(draft([candle(slot) for slot in range(11)], slots=11))
     watched.look(0, 60)
@@ -206,3 +258,15 @@ def test_a_restart_while_something_is_wrong_tells_it_no_second_time(watch: Watch
     watched.look(0, 300)
     watched.over("queue_deep", "queue")
     watched.over("worker_crashed", "consume")
+
+
+def test_a_database_that_fails_across_a_restart_is_told_once_and_ends_once(watch: Watch) -> None:
+    watched = watch()
+    sound = damage(watched)
+    watched.begun("database_failing", "database")
+
+    watched.close()
+    sound.replace(watched.opener.path)
+    watched.restart()
+
+    watched.over("database_failing", "database")
