@@ -102,8 +102,10 @@ class Mailed(NamedTuple):
 
 
 class _Taker:
-    def __init__(self, inbox: Inbox[Mailed]) -> None:
+    def __init__(self, inbox: Inbox[Mailed], takes: Callable[[object], bool]) -> None:
         self._inbox = inbox
+        self._takes = takes
+        self.refused = 0
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.content
@@ -111,6 +113,9 @@ class _Taker:
         message = email.message_from_bytes(content, policy=default)
         assert isinstance(message, EmailMessage)
         user = session.auth_data.decode() if isinstance(session.auth_data, bytes) else ""
+        if not self._takes(message):
+            self.refused += 1
+            return "451 come back later"
         self._inbox.add(Mailed(list(envelope.rcpt_tos), message, user))
         return "250 taken"
 
@@ -124,7 +129,10 @@ class _Controller(Controller):
 
 
 class MailReceiver:
-    """A mail server while the block runs; with `log_in`, (user, password), nobody else may send."""
+    """A mail server while the block runs; with `log_in`, (user, password), nobody else may send.
+
+    `takes` says whether it takes a mail; else it is to come back later.
+    """
 
     def __init__(
         self,
@@ -132,6 +140,7 @@ class MailReceiver:
         starttls: ssl.SSLContext | None = None,
         implicit_tls: ssl.SSLContext | None = None,
         log_in: tuple[str, str] | None = None,
+        takes: Callable[[object], bool] = lambda _: True,
     ) -> None:
         self.inbox: Inbox[Mailed] = Inbox()
         options: dict[str, Any] = {"tls_context": starttls}
@@ -141,13 +150,19 @@ class MailReceiver:
                 "auth_required": True,
                 "auth_require_tls": starttls is not None,
             }
+        self._taker = _Taker(self.inbox, takes)
         self._controller = _Controller(
-            _Taker(self.inbox),
+            self._taker,
             hostname="127.0.0.1",
             port=0,
             ssl_context=implicit_tls,
             **options,
         )
+
+    @property
+    def refused(self) -> int:
+        """How many mails it has not taken."""
+        return self._taker.refused
 
     @property
     def place(self) -> str:

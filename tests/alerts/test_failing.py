@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from histq.alerts.alerts import Alerts
+from histq.alerts.channels import open_channels
 from histq.alerts.facts import Facts
 from histq.alerts.notice import Notice
 from histq.db import Database
 from histq.errors import DiskFull, Stopped
 from histq.pipeline.backends import Opener
 from histq.pipeline.health import DiskHealth
-from tests.alerts.receivers import Inbox
+from tests.alerts.receivers import Inbox, MailReceiver, Posted, WebReceiver
 from tests.alerts.samples import GIB, NOON, health, settings_at
 
 TOLD_S = 20.0
@@ -153,3 +154,56 @@ def test_what_could_not_be_written_down_and_still_fails_otherwise_is_not_told_ag
         assert alerts.wait_told(TOLD_S)
 
     assert room.hand.told == [START, END]
+
+
+class Away:
+    """Takes nothing for so many tries."""
+
+    def __init__(self, tries: int) -> None:
+        self._left = tries
+
+    def __call__(self, _: object) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+def telling(folder: Path, hook: WebReceiver, post: MailReceiver) -> Opener:
+    settings = settings_at(
+        folder,
+        webhook_url=f"{hook.url}/hook",
+        smtp_url=f"smtp://{post.place}",
+        smtp_starttls=False,
+        mail_from="histq@example.com",
+        mail_to=["ops@example.com"],
+    )
+    return Opener(settings, "test:0:0:0:0")
+
+
+@pytest.mark.parametrize(
+    ("web_tries", "mail_tries"), [pytest.param(3, 0, id="web"), pytest.param(0, 3, id="mail")]
+)
+def test_a_receiver_that_is_away_is_told_once_when_it_is_back_and_the_other_at_once(
+    tmp_path: Path, web_tries: int, mail_tries: int
+) -> None:
+    web_takes, mail_takes = Away(web_tries), Away(mail_tries)
+    posts: list[bool] = []
+
+    def answer(posted: Posted) -> int:
+        posts.append(web_takes(posted))
+        return 204 if posts[-1] else 503
+
+    with WebReceiver(answer) as hook, MailReceiver(takes=mail_takes) as post:
+        opener = telling(tmp_path, hook, post)
+        channels = open_channels(opener.settings.alerts)
+        with (
+            opener.open(create=True) as backends,
+            Alerts(opener, channels, wait_s=0.01) as alerts,
+        ):
+            alerts.look(backends.store, health(failure_rate=0.5), Facts())
+            alerts.look(backends.store, health(failure_rate=0.6), Facts())
+            assert alerts.wait_told(TOLD_S)
+            assert backends.store.alerts.waiting() == {}
+
+        assert posts == [False] * web_tries + [True]
+        assert len(post.inbox.all) == 1
+        assert post.refused == mail_tries
