@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from typing import Final
 
 from histq.alerts import sentry
@@ -21,6 +22,23 @@ PAUSES_S: Final = (1.0, 60.0)
 
 LASTED_S: Final = 30.0
 """Workers that last so long have got over what ended those before them."""
+
+
+class Pauses:
+    """How long to wait after each crash: twice as long as before, up to `longest_s`; as at first
+    after work that had lasted for `lasted_s`.
+    """
+
+    def __init__(self, first_s: float, longest_s: float, lasted_s: float) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._lasted_s = lasted_s
+        self._next_s = first_s
+
+    def after(self, worked_s: float) -> float:
+        pause_s = self._first_s if worked_s >= self._lasted_s else self._next_s
+        self._next_s = min(self._longest_s, pause_s * 2)
+        return pause_s
 
 
 class Consumer:
@@ -61,14 +79,11 @@ class Consumer:
         return not self.alive
 
     def _run(self) -> None:
-        first_s, longest_s = self._pauses_s
-        pause_s = first_s
+        pauses = Pauses(*self._pauses_s, self._lasted_s)
         while not self._stop:
-            if self._consume():
-                pause_s = first_s
-            else:
-                self._stop.wait(pause_s)
-                pause_s = min(longest_s, pause_s * 2)
+            began = time.monotonic()
+            if not self._consume():
+                self._stop.wait(pauses.after(time.monotonic() - began))
 
     def _consume(self) -> bool:
         """Whether it went well until the stop."""
