@@ -22,6 +22,12 @@ def refuse_impossible(path: Path, create: bool) -> None:
                 f"{path} is a directory; --db names the database file, such as {path}/histq.db"
             )
         if path.exists():
+            # Whoever wants to write had better not begin: while a connection is open that met a
+            # read-only disk, SQLite lets no other of its process write, whatever comes of the disk.
+            if create and not os.access(path, os.W_OK):
+                raise Config(
+                    f"{path} can only be read; choose a file in a folder you may write to with --db"
+                )
             return
         if not path.parent.is_dir():
             raise Config(f"there is no folder {path.parent} to hold the database {path.name}")

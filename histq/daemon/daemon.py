@@ -125,7 +125,7 @@ class Daemon:
             logger.error("new settings refused, the old ones stay: %s", error)
             return running
         running.retire()
-        successor.start()
+        successor.take_over()
         page.renew(renewed)
         logger.info("new settings taken: %s", successor.work.says)
         return successor
@@ -167,6 +167,11 @@ class _Running:
 
     def start(self) -> None:
         self.lookout.start()
+        self.work.start()
+
+    def take_over(self) -> None:
+        """As `start`, but whatever keeps the lookout from it keeps nothing else."""
+        self.lookout.take_over()
         self.work.start()
 
     def retire(self) -> None:

@@ -1,5 +1,7 @@
 """Looks every few seconds at how everything is, and has what is wrong told."""
 
+import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +17,8 @@ from histq.errors import HistqError
 from histq.pipeline.health import health
 from histq.pipeline.targets import select
 from histq.stores import Store
+
+logger = logging.getLogger(__name__)
 
 EVERY_S: Final = 5.0
 LOCK_TIMEOUT_S: Final = 5.0
@@ -49,11 +53,25 @@ class Lookout:
             clock=self._around.clock,
         )
 
+    def take_over(self) -> None:
+        """As `start`; where that cannot be it is said, and tried again at every look."""
+        try:
+            self.start()
+        except HistqError as error:
+            logger.error("nothing is looked at for now: %s", error)
+
     def look(self) -> None:
         """Does nothing until the next look is due."""
-        if self._alerts is None or time.monotonic() < self._due_at:
+        if time.monotonic() < self._due_at:
             return
         self._due_at = time.monotonic() + self._every_s
+        if self._alerts is None:
+            with contextlib.suppress(HistqError):
+                self.start()
+        if self._alerts is not None:
+            self._look(self._alerts)
+
+    def _look(self, alerts: Alerts) -> None:
         try:
             with self._opener.open(create=True) as backends:
                 seen = health(
@@ -63,11 +81,11 @@ class Lookout:
                     self._around.state_folder,
                     self._around.clock(),
                 )
-                self._alerts.look(backends.store, seen, self._known())
+                alerts.look(backends.store, seen, self._known())
                 self._count(backends.store)
         except HistqError as error:
-            self._alerts.unable(error)
-        if self._alerts.failing:
+            alerts.unable(error)
+        if alerts.failing:
             self.alerts = Counter({**self.alerts, DATABASE: 1})
 
     def _count(self, store: Store) -> None:
