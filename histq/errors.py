@@ -5,13 +5,13 @@ place: `Transient` is tried again, `Permanent` is not, `Poison` becomes a dead l
 and `Usage` are for the person at the keyboard to put right.
 """
 
-from typing import ClassVar
+import signal
 
 
 class HistqError(Exception):
     """Anything histq raises on purpose. The message is one line that says what to do."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
 
 class Usage(HistqError):
@@ -97,9 +97,14 @@ class QueueFull(HistqError):
 
 
 class Stopped(HistqError):
-    """A signal asked us to stop."""
+    """A signal asked us to stop: `exit_code` is 128 + its number, as shells count.
 
-    exit_code = 130
+    Whoever has a `Stop` raises its `stopped`, which knows the signal.
+    """
+
+    def __init__(self, message: str, signal_number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
 
 
 class DatabaseMissing(HistqError):

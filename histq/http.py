@@ -18,7 +18,7 @@ from tenacity.wait import wait_exponential_jitter
 from histq import __version__
 from histq.budget import Budget
 from histq.budget.credits import Credits
-from histq.errors import Config, Stopped, Throttled, Transient
+from histq.errors import Config, Throttled, Transient
 from histq.host import Clock, wall_clock
 from histq.model import iso
 from histq.providers import Ask, Metered, Provider, Reply, Request
@@ -153,7 +153,7 @@ class Http:
                 self._refuse_long_wait(ask)
             self._stop.sleep(min(wait_s, 1.0))
         if self._stop:
-            raise Stopped("stopped before the next request")
+            raise self._stop.stopped("stopped before the next request")
 
     def _refuse_long_wait(self, ask: Ask) -> None:
         """Raises Throttled where the wait is for silence or credits; one for our turn is none."""
@@ -196,7 +196,7 @@ class Http:
             for piece in response.iter_bytes():
                 body += piece
                 if self._stop:
-                    raise Stopped("stopped while an answer was coming in")
+                    raise self._stop.stopped("stopped while an answer was coming in")
                 if time.monotonic() > deadline:
                     raise Transient(f"{ask}: the answer took longer than {self._timeout_s:g} s")
         return response.status_code, dict(response.headers), bytes(body)

@@ -15,7 +15,8 @@ class Stop:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._children: weakref.WeakSet[Stop] = weakref.WeakSet()
-        self.signal_number: int | None = None
+        self._parent: Stop | None = None
+        self._signal_number: int | None = None
 
     def set(self) -> None:
         self._event.set()
@@ -25,6 +26,7 @@ class Stop:
     def child(self) -> "Stop":
         """For a part of the work: set with this one, or alone."""
         child = Stop()
+        child._parent = self
         self._children.add(child)
         if self:
             child.set()
@@ -40,7 +42,18 @@ class Stop:
     def sleep(self, seconds: float) -> None:
         """Sleeps for so long. Raises Stopped as soon as the stop comes."""
         if self.wait(seconds):
-            raise Stopped("stopped while waiting")
+            raise self.stopped("stopped while waiting")
+
+    def stopped(self, message: str) -> Stopped:
+        """What to raise where this has ended some work; it carries `exit_code`."""
+        return Stopped(message, self.signal_number or signal.SIGINT)
+
+    @property
+    def signal_number(self) -> int | None:
+        """The signal that has set it; None where it was none."""
+        if self._signal_number is None and self._parent is not None:
+            return self._parent.signal_number
+        return self._signal_number
 
     @property
     def exit_code(self) -> int:
@@ -57,5 +70,5 @@ class Stop:
         # The default action from now on: whoever asks twice does not wait, and a killed process
         # loses nothing.
         signal.signal(number, signal.SIG_DFL)
-        self.signal_number = number
+        self._signal_number = number
         self.set()

@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from histq.db.foreign import APPLICATION_ID, Parameters, Row, foreign_rows, refuse_foreign
 from histq.db.translated import Translated
-from histq.errors import Locked, SchemaTooNew, Stopped
+from histq.errors import Locked, SchemaTooNew
 from histq.locks import FairLock
 from histq.mounts import MOUNTINFO
 from histq.packaged import packaged
@@ -299,7 +299,9 @@ class Database:
         except OSError as error:
             raise unwritable(self.path, error) from error
         if not got and self._stop:
-            raise Stopped(f"{self.path}: stopped while another histq held the write lock")
+            raise self._stop.stopped(
+                f"{self.path}: stopped while another histq held the write lock"
+            )
         if not got:
             raise Locked(
                 f"{self.path}: another histq has held the write lock for {self._lock_timeout_s:g} s"

@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from histq.errors import Stopped
 from histq.findings import Finding
 from histq.health import damage
 from histq.model import Series, State, Window, iso
@@ -138,4 +137,4 @@ def _stretches(lost: Sequence[Window]) -> str:
 
 def _heed(stop: Stop) -> None:
     if stop:
-        raise Stopped("stopped while checking; nothing was changed")
+        raise stop.stopped("stopped while checking; nothing was changed")

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from histq.db import APPLICATION_ID, Database, foreign_rows
-from histq.errors import Config, DiskFull, Stopped, Usage
+from histq.errors import Config, DiskFull, Usage
 from histq.host import is_dead
 from histq.pipeline.audit import Tell
 from histq.pipeline.backends import Opener
@@ -136,7 +136,7 @@ def _write(copy: _Copy, stop: Stop, tell: Tell) -> None:
     def copied(pages: int, all_: int) -> None:
         tell(f"copying {copy.database.path.name}", pages, all_)
         if stop:
-            raise Stopped("stopped while copying; no backup was made")
+            raise stop.stopped("stopped while copying; no backup was made")
 
     with _translated(copy.file):
         copy.temporary.touch(copy.database.path.stat().st_mode & 0o777, exist_ok=False)
@@ -153,7 +153,7 @@ def _finish(copy: _Copy, stop: Stop, tell: Tell) -> Copied:
             " db check says whether the database is"
         )
     if stop:
-        raise Stopped("stopped while checking the copy; no backup was made")
+        raise stop.stopped("stopped while checking the copy; no backup was made")
     with _translated(copy.file):
         to_disk(copy.temporary)
         copy.temporary.replace(copy.file)

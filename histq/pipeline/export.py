@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from histq import __version__, parquet
-from histq.errors import Config, DiskFull, HistqError, Stopped, Usage
+from histq.errors import Config, DiskFull, HistqError, Usage
 from histq.export import (
     Bucket,
     Fill,
@@ -77,7 +77,7 @@ class Export:
             candles = self._candles(series)
             for candle, filled in fill(candles, Interval(named.interval), self._shape.fill):
                 if stop:
-                    raise Stopped("stopped while exporting")
+                    raise stop.stopped("stopped while exporting")
                 self.rows += 1
                 yield Row(named, candle, filled)
 

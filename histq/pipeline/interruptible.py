@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from histq.errors import Stopped
 from histq.pipeline.ahead import Ahead
 from histq.stop import Stop
 
@@ -29,4 +28,4 @@ def interruptible(work: Callable[[], T], stop: Stop) -> T:
         try:
             return result.result(timeout=GRACE_S)
         except TimeoutError:
-            raise Stopped("stopped in the middle of the work") from None
+            raise stop.stopped("stopped in the middle of the work") from None

@@ -269,7 +269,7 @@ class SourceWork:
         try:
             return answers.result(timeout=STOP_GRACE_S)
         except TimeoutError:
-            raise Stopped("stopped while a request was under way") from None
+            raise self._job.stop.stopped("stopped while a request was under way") from None
 
     def _act_on(self, error: HistqError, pending: _Pending) -> None:
         """The one place that decides what an error ends: window, series or source."""

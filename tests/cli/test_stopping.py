@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils.utils import sqlite3
 
-from histq.locks import FairLock
+from histq.locks import FairLock, NamedLocks
 from tests.cli.test_collect import FETCH, HOURS
 from tests.conftest import Histq, source_at
 from tests.hourly import hours
@@ -23,7 +23,7 @@ SIGNALS = pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
 )
 
-
+ROW = "1704067200000,3,4,2,3.5,10,1704070799999,35,7,5,17,0\n"
 POINTS = 3
 
 
@@ -101,6 +101,26 @@ def test_the_audit_trail_keeps_nobody_from_stopping(
     assert len(err.splitlines()) == 1
     assert "the end of this run is not on record" in err
     assert json.loads(out)["inserted"] == POINTS
+
+
+@SIGNALS
+def test_an_import_that_waits_for_a_series_ends_with_the_code_of_its_signal(
+    number: int, code: int, environ: dict[str, str], place: Path, histq: Histq
+) -> None:
+    histq("init")
+    (place / "BTCUSDT-1h.csv").write_text(ROW)
+    with NamedLocks(place / "histq.db-fetch") as locks:
+        assert locks.try_acquire("binance/BTCUSDT/1h")
+        process = start(
+            environ, place, "import", "BTCUSDT-1h.csv", "--symbol", "BTCUSDT", "-i", "1h"
+        )
+        assert process.stderr is not None
+        assert "another histq fetches binance/BTCUSDT/1h" in process.stderr.readline()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=15)
+
+    assert (process.returncode, out, err) == (code, "", "histq: stopped while waiting\n")
+    assert histq("stats", "--json").document["series"] == []
 
 
 class Intruder:
