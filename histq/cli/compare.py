@@ -19,7 +19,8 @@ Tolerance = Annotated[
     typer.Option("--tolerance", metavar="PERCENT", help="What may differ, of the larger value."),
 ]
 AsUsd = Annotated[
-    bool, typer.Option("--as-usd", help="Take USDT, USDC and FDUSD for dollars, and say so.")
+    bool,
+    typer.Option("--as-usd", help="Take USDT, USDC, FDUSD, BUSD and TUSD for dollars, and say so."),
 ]
 Resample = Annotated[
     str | None,

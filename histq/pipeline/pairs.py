@@ -13,7 +13,7 @@ from histq.model import SPOT, Interval, Series
 from histq.providers import split_symbol
 
 DOLLAR: Final = "USD"
-DOLLAR_COINS: Final = ("USDT", "USDC", "FDUSD")
+DOLLAR_COINS: Final = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD")
 """Quotes that are worth about a dollar, and are none."""
 
 

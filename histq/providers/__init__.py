@@ -21,6 +21,15 @@ EXCERPT_CHARS: Final = 160
 UNREADABLE: Final = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 """What decoding and converting a body may raise when it is none."""
 
+QUOTES: Final = ("USDT", "USDC", "FDUSD", "USD", "EUR", "TRY", "BTC", "ETH", "BNB")
+MISTAKABLE: Final = ("BUSD", "TUSD")
+"""Quotes whose first letter may as well be the last one of a coin in USD: SHIB, DOT, USDT."""
+
+WELL_KNOWN: Final = frozenset(
+    ("BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "DOGE", "TRX", "AVAX", "LINK", "DOT", "LTC", "BCH")
+)
+"""Coins that are meant where one of those quotes can be."""
+
 
 class Defaults(NamedTuple):
     """What a source is set to unless the user says otherwise.
@@ -248,21 +257,18 @@ def json_object(body: bytes) -> dict[str, object]:
 
 
 def split_symbol(symbol: str) -> tuple[str, str] | None:
-    """Base and quote of a symbol such as BTCUSDT or BTC/USDT, by the quotes that markets use."""
+    """Base and quote of a symbol such as BTCUSDT or BTC/USDT, by the quotes that markets use.
+
+    BTCBUSD is BTC in BUSD, and ARBUSD is ARB in USD: without a slash the longer one is meant of
+    well-known coins alone.
+    """
     base, slash, quote = symbol.partition("/")
     if slash:
         return (base, quote) if base and quote else None
-    for quote in (
-        "USDT",
-        "USDC",
-        "FDUSD",
-        "USD",
-        "EUR",
-        "TRY",
-        "BTC",
-        "ETH",
-        "BNB",
-    ):
+    for quote in MISTAKABLE:
+        if symbol.endswith(quote) and symbol.removesuffix(quote) in WELL_KNOWN:
+            return symbol.removesuffix(quote), quote
+    for quote in QUOTES:
         if symbol.endswith(quote) and symbol != quote:
             return symbol.removesuffix(quote), quote
     return None

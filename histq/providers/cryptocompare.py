@@ -28,7 +28,7 @@ from histq.providers import (
 
 PAGE_LIMIT: Final = 2000
 MINUTES_REACH_MS: Final = 7 * DAY_MS
-DOLLARS: Final = ("USD", "USDT", "USDC", "FDUSD")
+DOLLARS: Final = ("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD")
 KEY_HINT: Final = (
     "keyless access to CryptoCompare ended on 2026-05-21; set api_key in [sources.cryptocompare]"
     " or HISTQ_SOURCES__CRYPTOCOMPARE__API_KEY"

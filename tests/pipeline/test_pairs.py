@@ -59,10 +59,11 @@ def test_tethers_are_no_dollars_unless_they_are_said_to_be() -> None:
     assert pair.as_usd == ("USDT",)
 
 
-def test_two_dollar_coins_are_both_taken_for_dollars() -> None:
-    (pair,) = pair_up(series("a/BTCUSDT/1d", "b/BTCFDUSD/1d"), AS_USD).pairs
+@pytest.mark.parametrize("coin", ["USDC", "FDUSD", "BUSD", "TUSD"])
+def test_two_dollar_coins_are_both_taken_for_dollars(coin: str) -> None:
+    (pair,) = pair_up(series("a/BTCUSDT/1d", f"b/BTC{coin}/1d"), AS_USD).pairs
 
-    assert pair.as_usd == ("USDT", "FDUSD")
+    assert pair.as_usd == ("USDT", coin)
 
 
 def test_one_coin_on_both_sides_is_taken_for_nothing_else() -> None:

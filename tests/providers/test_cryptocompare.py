@@ -61,11 +61,14 @@ def test_a_token_is_asked_for_in_dollars() -> None:
 @pytest.mark.parametrize(
     ("symbol", "market"),
     [
-        ("PEPE/USDT", Market("PEPEUSD", "PEPE", "USD", "PEPE")),
-        ("PEPEUSDT", Market("PEPEUSD", "PEPE", "USD", "PEPE")),
-        ("PEPEUSD", Market("PEPEUSD", "PEPE", "USD", "PEPE")),
-        ("APTUSD", Market("APTUSD", "APT", "USD", "APT")),
-        ("SHIBUSD", Market("SHIBUSD", "SHIB", "USD", "SHIB")),
+        pytest.param("PEPE/USDT", Market("PEPEUSD", "PEPE", "USD", "PEPE"), id="slash"),
+        pytest.param("PEPEUSDT", Market("PEPEUSD", "PEPE", "USD", "PEPE"), id="tether"),
+        pytest.param("PEPEUSD", Market("PEPEUSD", "PEPE", "USD", "PEPE"), id="dollar"),
+        pytest.param("APTUSD", Market("APTUSD", "APT", "USD", "APT"), id="base ends in T"),
+        pytest.param("SHIBUSD", Market("SHIBUSD", "SHIB", "USD", "SHIB"), id="base ends in B"),
+        pytest.param("BTCBUSD", Market("BTCUSD", "BTC", "USD", "BTC"), id="BUSD"),
+        pytest.param("ETHTUSD", Market("ETHUSD", "ETH", "USD", "ETH"), id="TUSD"),
+        pytest.param("PEPE/BUSD", Market("PEPEUSD", "PEPE", "USD", "PEPE"), id="BUSD by slash"),
     ],
 )
 def test_a_symbol_is_asked_for_by_its_base(symbol: str, market: Market) -> None:
