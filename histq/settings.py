@@ -260,7 +260,7 @@ def _secrets(value: object) -> Iterator[str]:
 
 SECRETS: Final = frozenset(
     name
-    for table in (SourceSettings, AlertSettings, SentrySettings)
+    for table in _Table.__subclasses__()
     for name, field in table.model_fields.items()
     if field.annotation in (SecretStr, list[SecretStr])
 )

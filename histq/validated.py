@@ -15,6 +15,8 @@ from histq.providers import providers
 from histq.settings import SECRETS, Settings, SourceSettings
 
 ENVIRONMENT_PREFIX: Final = "HISTQ_"
+VALUES: Final = ("environment", "tokens")
+"""Settings that are in no table."""
 
 Tree = dict[str, Any]
 Origins = dict[tuple[str, ...], str]
@@ -93,10 +95,17 @@ def _told(found: ErrorDetails, origins: Origins) -> str:
         return f"{origin}: no setting {place!r}{nearest(path[-1], _known_keys(named[:-1]))}"
     if not path:
         return found["msg"].removeprefix("Value error, ")
-    logs_in = "://" in str(found["input"]) and "@" in str(found["input"])
-    secret = logs_in or not SECRETS.isdisjoint(path)
-    value = "" if secret or isinstance(found["input"], dict) else f", is {found['input']!r}"
+    value = "" if _may_be_secret(path, found["input"]) else f", is {found['input']!r}"
     return f"{origin}: {place}: {found['msg']}{value}"
+
+
+def _may_be_secret(path: tuple[str, ...], value: object) -> bool:
+    """Whether the value is one that nobody may see, or may hold one."""
+    if isinstance(value, int | float):
+        return not SECRETS.isdisjoint(path)
+    for_a_table = len(path) == 1 and path[0] not in VALUES
+    logs_in = "://" in str(value) and "@" in str(value)
+    return for_a_table or isinstance(value, dict) or logs_in or not SECRETS.isdisjoint(path)
 
 
 def _known_keys(above: tuple[str, ...]) -> list[str]:

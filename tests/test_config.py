@@ -397,6 +397,11 @@ KEYS_IN_THE_WRONG_PLACE = [
     pytest.param(f'[sources.binanse]\napi_key = "{SECRET}"\n', id="source misspelt"),
     pytest.param(f'[[sources.binance]]\napi_key = "{SECRET}"\n', id="a list of tables"),
     pytest.param(f'[sources.binance]\napi_key = "{SECRET}"\nlease = 1\n', id="beside an error"),
+    pytest.param(f'[daemon]\ntoken = ["{SECRET}"]\n', id="a list as token"),
+    pytest.param(f'[[daemon]]\ntoken = "{SECRET}"\n', id="a list of daemons"),
+    pytest.param(f'[[alerts]]\nwebhook_url = "https://{SECRET}"\n', id="a list of receivers"),
+    pytest.param(f'alerts = "https://{SECRET}"\n', id="a receiver for a table"),
+    pytest.param(f'alerts = ["{SECRET}"]\n', id="a list for a table"),
 ]
 
 
