@@ -102,8 +102,13 @@ def series_locks(path: Path) -> Iterator[NamedLocks]:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """The file of the database at `path` that has this suffix: its WAL, or a lock of ours."""
-    return path.with_name(f"{path.name}-{suffix}")
+    """The file of the database at `path` that has this suffix: its WAL, or a lock of ours.
+
+    Through a link it is that of the target, as SQLite has it too: whoever comes by another name
+    has to meet the same locks.
+    """
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    return place.with_name(f"{place.name}-{suffix}")
 
 
 def size(path: Path) -> int:

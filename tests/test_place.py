@@ -6,7 +6,7 @@ import pytest
 
 from histq.config import load
 from histq.db import Database
-from histq.errors import Config, DiskFull
+from histq.errors import Config, DiskFull, Locked
 from histq.pipeline.backends import Opener
 from histq.place import beside, part_of, refuse_full
 
@@ -89,3 +89,22 @@ def test_a_hard_link_to_a_database_is_the_database(place: Path) -> None:
 
     assert part_of(place / "other.db", path)
     assert not part_of(place / "third.db", path)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["made", "not made yet"])
+def test_a_link_to_a_database_has_the_locks_of_the_database(there: bool, place: Path) -> None:
+    path, link = place / "histq.db", place / "link.db"
+    if there:
+        Database.open(path).close()
+    link.symlink_to("histq.db")
+
+    assert beside(link, "lock") == place.resolve() / "histq.db-lock"
+    with (
+        Database.open(path) as one,
+        Database.open(link, lock_timeout_s=0) as other,
+        one.exclusively(),
+        pytest.raises(Locked),
+        other.exclusively(),
+    ):
+        pass
+    assert [file.name for file in place.iterdir() if file.name.startswith("link.db-")] == []

@@ -111,13 +111,15 @@ def test_a_signal_ends_it_in_the_midst_of_a_slow_answer(
     assert time.monotonic() - began < 30  # seconds, of which a run that ends well needs two
 
 
+@pytest.mark.parametrize("name", ["histq.db", "link.db"], ids=["by its name", "by a link"])
 def test_a_second_daemon_on_the_database_is_refused(
-    histq: Histq, place: Path, settings: dict[str, str]
+    name: str, histq: Histq, place: Path, settings: dict[str, str]
 ) -> None:
+    (place / "link.db").symlink_to("histq.db")
     with running(place, settings):
         until(lambda: value(place, FETCHES) >= 1)
 
-        second = histq("daemon", **settings)
+        second = histq("daemon", "--db", name, timeout=30, **settings)
 
     assert second.code == 11
     assert second.err.startswith("histq: another histq daemon runs on ")
