@@ -1,11 +1,13 @@
 """The commands: parse, open, call, render. Nothing heavy is imported before a command runs."""
 
 import contextlib
+import errno
 import logging
 import os
 import sys
 import time
-from typing import Annotated, Final, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -34,14 +36,16 @@ logger = logging.getLogger(__name__)
 UNREAD: Final = 141
 """What shells say of a program that SIGPIPE ended: nobody reads its output any more."""
 
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 app = typer.Typer(
     name="histq",
     help=(
         "Historical crypto prices through a durable queue into a table, with no hole nobody knows"
-        " of.\n\nExit codes: 0 done and complete · 1 unexpected error, full disk · 2 usage, unknown"
-        " symbol or interval · 3 ran but incomplete · 4 nothing to do (--fail-if-empty) ·"
-        " 5 configuration or credentials · 6 the source refuses us · 10 database missing ·"
-        " 11 locked for too long · 12 schema newer than the program · 130/143 stopped by a signal ·"
+        " of.\n\nExit codes: 0 done and complete; 1 unexpected error, full disk; 2 usage, unknown"
+        " symbol or interval; 3 ran but incomplete; 4 nothing to do (--fail-if-empty);"
+        " 5 configuration or credentials; 6 the source refuses us; 10 database missing;"
+        " 11 locked for too long; 12 schema newer than the program; 130/143 stopped by a signal;"
         " 141 nobody reads the output"
     ),
     epilog="Start with: histq demo",
@@ -84,6 +88,7 @@ def _options(
 def main() -> None:
     """The program `histq`. Every error that is ours is one line on stderr and its exit code."""
     began = time.monotonic()
+    _prepare_streams()
     try:
         exit_code = app(args=options.hoisted(sys.argv[1:]), standalone_mode=False) or 0
         sys.stdout.flush()
@@ -105,10 +110,25 @@ def main() -> None:
             _leave_unread()
         raise
     except Exception as error:  # the top of the program: a person reads one line, not a traceback
+        if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
+            _throw_away_output()
+            _fail(f"writing the output: {error.strerror}; free some room and run it again", 1)
         from histq.alerts import sentry
 
         sentry.report(error)
         _fail(f"unexpected {type(error).__name__}: {error}; -v shows where", 1, traced=True)
+
+
+def _prepare_streams() -> None:
+    """Lets stdout and stderr take any letter, and anything at all where they are closed."""
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115, as long as the process
+        else:
+            # Where the encoding has no such letter its number stands in: a symbol may be of any
+            # script.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(line: str, exit_code: int, *, traced: bool = False) -> NoReturn:
@@ -145,6 +165,10 @@ def _in_json() -> bool:
 
 def _leave_unread() -> NoReturn:
     """Ends quietly: whoever read our output, `head` for one, has had enough."""
-    # What is still buffered goes nowhere; Python would complain of it at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _throw_away_output()
     sys.exit(UNREAD)
+
+
+def _throw_away_output() -> None:
+    """What is still buffered goes nowhere; Python would complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

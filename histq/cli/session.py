@@ -97,8 +97,6 @@ class Session:
 
 
 def _console(file: Any) -> Console:
-    # Where the encoding has no such letter its number stands in; a symbol may be of any script.
-    file.reconfigure(errors="backslashreplace")
     # Where nobody watches there is no width to keep to, and a wrapped table cannot be read by grep.
     width = None if file.isatty() else 200
     # No markup: what a provider said may look like it.
