@@ -1,7 +1,8 @@
 """Log lines: text for people, one JSON object a line for machines, and no secrets in either.
 
 A line is written the way logging does it, `logger.info("batch queue=%s points=%d", queue, points)`:
-what stands before `=%` names a field, its argument is the value, and the rest is the event.
+what stands before `=%` names a field, its argument is the value, and the rest is the event. Where
+nothing is left, the first field names it.
 """
 
 import datetime
@@ -163,7 +164,7 @@ def _read(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
         return _message(record), {}
     if left:
         return _message(record), {}
-    return " ".join(event.split()) or _message(record), fields
+    return " ".join(event.split()) or next(iter(fields), ""), fields
 
 
 def _rounded(directive: str, value: object) -> object:

@@ -1,17 +1,37 @@
 """Lines of the log: their fields, their text, and what never stands in them."""
 
+import ast
 import json
 import logging
+import re
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import histq
 from histq.logs import About, JsonLines, Prose, TextLines
 
 CREATED_S = 1_700_049_600.25  # 2023-11-15T12:00:00.250Z
 KEY = "k3y-that-nobody-may-see"
 ABOUT = About("production", "consume", "host:boot:7:8:abcd", (KEY, "short"))
+
+
+def templates() -> Iterator[tuple[str, str]]:
+    """Every line with pairs that histq has, by module."""
+    package = Path(histq.__file__).parent
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "logger"
+            ):
+                texts = [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
+                yield from ((path.name, text) for text in texts if "=%" in text)
 
 
 def record(text: object, *args: object, level: int = logging.INFO) -> logging.LogRecord:
@@ -51,6 +71,10 @@ def test_pairs_are_fields_of_their_own_type_and_the_rest_is_the_event() -> None:
     assert (found["ms"], found["error"]) == (36, None)
 
 
+def test_a_value_that_is_no_number_is_a_field_all_the_same() -> None:
+    assert json_line(record("used=%d", "many"))["used"] == "many"
+
+
 def test_what_is_no_pair_stays_in_the_event() -> None:
     found = json_line(record("100%% of %s waited=%s", "BTC", True))
 
@@ -61,8 +85,8 @@ def test_what_is_no_pair_stays_in_the_event() -> None:
     ("text", "args", "event"),
     [
         pytest.param("used=%d percent %s", (3,), "used=%d percent %s (3,)", id="too few"),
-        pytest.param("used=%d", ("many",), "used=%d ('many',)", id="no number"),
-        pytest.param("used=%d", (3,), "used=3", id="pairs alone"),
+        pytest.param("used=%d", ("many",), "used", id="no number"),
+        pytest.param("used=%d left=%d", (3, 4), "used", id="pairs alone: the first names it"),
         pytest.param("a=%s", (1, 2), "a=%s (1, 2)", id="too many"),
         pytest.param("50 % a=b", (), "50 % a=b", id="none"),
         pytest.param("%(a)s b=%(b)s", ({"a": 1, "b": 2},), "1 b=2", id="by name"),
@@ -73,6 +97,17 @@ def test_a_line_whose_arguments_do_not_fit_is_told_all_the_same(
     text: object, args: tuple[object, ...], event: str
 ) -> None:
     assert json_line(record(text, *args))["event"] == event
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [pytest.param(*found, id=f"{found[0]}: {found[1]}") for found in sorted(templates())],
+)
+def test_what_happened_is_told_apart_from_what_it_happened_to(module: str, text: str) -> None:
+    """An event that holds a name, a number or an error is another one every time."""
+    event = json_line(record(text, *range(text.count("=%"))))["event"]
+
+    assert re.fullmatch(r"[a-z][a-z ,]+", event), module
 
 
 def test_a_pair_cannot_take_the_place_of_what_every_line_says() -> None:

@@ -105,7 +105,7 @@ class Consumer:
         except HistqError as error:
             self._failed(str(error))
         except Exception as error:  # the top of a thread: the daemon outlives its workers
-            logger.exception("job=%s", NAME)
+            logger.exception("unexpected job=%s", NAME)
             sentry.report(error)
             self._failed(f"unexpected {type(error).__name__}: {error}")
         else:
@@ -117,7 +117,7 @@ class Consumer:
         return False
 
     def _failed(self, why: str) -> None:
-        logger.error("job=%s: %s; begun again after a pause", NAME, why)
+        logger.error("crashed, begun again after a pause job=%s error=%s", NAME, why)
         self._facts.crashed(NAME, why)
 
     def _close(self, runs: RunLog, report: ConsumeReport) -> None:

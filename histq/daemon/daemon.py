@@ -69,9 +69,9 @@ class Daemon:
             page.start()
             self._running.start()
             self._notifier.ready(self._running.work.says)
-            logger.info("started: %s", self._running.work.says)
+            logger.info("started jobs=%s", self._running.work.says)
             if page.address:
-                logger.info("listening on %s", page.address)
+                logger.info("listening address=%s", page.address)
             self._watch(page)
 
     def once(self) -> list[tuple[str, Outcome]]:
@@ -109,7 +109,7 @@ class Daemon:
                 self._notifier.alive()
         self._notifier.stopping()
         if left := self._running.end():
-            logger.warning("still busy, and left: %s", ", ".join(left))
+            logger.warning("still busy, and left jobs=%s", ", ".join(left))
 
     def _renewed(self, running: "_Running", page: Page) -> "_Running":
         """What goes on with the new settings; with the old ones where the new are wrong."""
@@ -122,12 +122,12 @@ class Daemon:
             page.refuse(renewed)
             successor = _Running(renewed, self._stop)
         except HistqError as error:
-            logger.error("new settings refused, the old ones stay: %s", error)
+            logger.error("new settings refused, the old ones stay error=%s", error)
             return running
         running.retire()
         successor.take_over()
         page.renew(renewed)
-        logger.info("new settings taken: %s", successor.work.says)
+        logger.info("new settings taken jobs=%s", successor.work.says)
         return successor
 
     def _look_once(self, around: Surroundings) -> None:

@@ -92,9 +92,8 @@ class Turns:
         self.runs, self.exit_code = self.runs + 1, outcome.exit_code
         level = logging.WARNING if outcome.exit_code else logging.INFO
         took_ms = round((time.monotonic() - began) * 1000)
-        logger.log(
-            level, "job=%s exit_code=%d ms=%d: %s", name, outcome.exit_code, took_ms, outcome.said
-        )
+        told = (name, outcome.exit_code, took_ms, outcome.said)
+        logger.log(level, "job=%s exit_code=%d ms=%d said=%s", *told)
         return outcome
 
     def _outcome(self, stop: Stop) -> Outcome:
@@ -103,7 +102,7 @@ class Turns:
         except HistqError as error:
             return Outcome(error.exit_code, str(error))
         except Exception as error:  # the top of a thread: the daemon outlives its jobs
-            logger.exception("job=%s", self.job.name)
+            logger.exception("unexpected job=%s", self.job.name)
             sentry.report(error)
             self._facts.crashed(self.job.name, f"{type(error).__name__}: {error}")
             return Outcome(UNEXPECTED, f"unexpected {type(error).__name__}: {error}")

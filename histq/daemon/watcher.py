@@ -13,25 +13,25 @@ class LogWatcher:
 
     def planned(self, series: Series, slots: int) -> None:
         if slots > 0:
-            logger.debug("series=%s planned=%d", series, slots)
+            logger.debug("planned series=%s slots=%d", series, slots)
 
     def answered(self, series: Series, slots: int, reached: int) -> None:
-        logger.debug("series=%s answered=%d reached=%d", series, slots, reached)
+        logger.debug("answered series=%s slots=%d reached=%d", series, slots, reached)
 
     def retrying(self, source: str, why: str, wait_s: float) -> None:
-        logger.info("source=%s retrying_in_s=%.1f: %s", source, wait_s, why)
+        logger.info("retrying source=%s wait_s=%.1f error=%s", source, wait_s, why)
 
     def failed(self, source: str, why: str) -> None:
-        logger.warning("source=%s: %s", source, why)
+        logger.warning("failed source=%s error=%s", source, why)
 
     def waiting(self, why: str) -> None:
-        logger.info("%s", why)
+        logger.info("waiting why=%s", why)
 
     def waiting_points(self, points: int) -> None:
-        logger.debug("queued=%d", points)
+        logger.debug("queued points=%d", points)
 
     def stored(self, report: ConsumeReport) -> None:
-        logger.debug("stored=%d dead=%d", report.inserted, report.dead)
+        logger.debug("stored points=%d dead=%d", report.inserted, report.dead)
 
     def idle(self, why: str) -> None:
-        logger.debug("%s", why)
+        logger.debug("idle why=%s", why)

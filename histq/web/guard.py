@@ -88,7 +88,7 @@ class Guard:
         try:
             await (refused or self._app)(scope, receive, tell)
         except Exception:  # the top of the server: whoever asks learns no more than that
-            logger.exception("path=%s", scope["path"])
+            logger.exception("unexpected path=%s", scope["path"])
             if not status:
                 await refusal(500, "unexpected error; the log says which")(scope, receive, tell)
         finally:

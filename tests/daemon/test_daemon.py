@@ -147,7 +147,7 @@ def test_new_settings_are_taken_on_sighup_and_wrong_ones_refused(
         code, err = ended(daemon, signal.SIGTERM)
 
     assert code == 143
-    assert "new settings refused, the old ones stay: schedule 'when the moon is full'" in err
+    assert "the old ones stay error=schedule 'when the moon is full'" in err
     assert "new settings taken" in err
 
 
@@ -295,8 +295,8 @@ def test_it_answers_over_http_while_it_runs(place: Path, settings: dict[str, str
     settings["HISTQ_DAEMON__LISTEN"] = "127.0.0.1:0"
     with running(place, settings) as daemon:
         assert daemon.stderr is not None
-        line = next(line for line in daemon.stderr if "listening on" in line)
-        address = line.split()[-1]
+        line = next(line for line in daemon.stderr if "listening address=" in line)
+        address = line.rpartition("=")[2].strip()
         until(lambda: httpx.get(f"{address}/readyz").status_code == 200)
         metrics = httpx.get(f"{address}/metrics").text
         code, err = ended(daemon, signal.SIGTERM)
