@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from histq.export import (
     resample,
 )
 from histq.model import DAY_MS, HOUR_MS, Candle, Interval, Series, Window
-from histq.page import flatten
 from histq.pipeline.export import Export, Shape, refuse_replacing, replacing
 from histq.stop import Stop
 from tests.stores import BACK_ENDS, BTC, ETH, Bench, candle, page
@@ -275,42 +273,6 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench = Bench()
     with BACK_ENDS[request.param](bench, tmp_path):
         yield bench
-
-
-def test_candles_come_in_order_those_of_the_window_and_the_series_only(bench: Bench) -> None:
-    bench.store.write(BTC, flatten([FULL]))
-    bench.store.write(BTC, page(4, 3, 2, 0))
-    bench.store.write(ETH, page(1, 2))
-
-    found = list(bench.store.candles(BTC, Window(HOUR_MS, 4 * HOUR_MS)))
-
-    assert found == [FULL, candle(2), candle(3)]
-
-
-def test_a_series_that_nobody_knows_has_no_candles(bench: Bench) -> None:
-    assert list(bench.store.candles(BTC, EVER)) == []
-
-
-def test_a_history_of_many_reads_is_whole(bench: Bench) -> None:
-    bench.store.write(BTC, page(*range(12_001)))
-
-    found = [one.timestamp // HOUR_MS for one in bench.store.candles(BTC, EVER)]
-
-    assert found == list(range(12_001))
-
-
-def test_a_reader_that_takes_its_time_does_not_hold_the_log(bench: Bench, tmp_path: Path) -> None:
-    bench.store.write(BTC, page(*range(6_000)))
-    reading = bench.store.candles(BTC, EVER)
-    next(reading)
-    bench.store.write(ETH, page(1))
-
-    other = sqlite3.connect(tmp_path / "histq.db")
-    (busy, _, _) = other.execute("pragma wal_checkpoint(truncate)").fetchone()
-    other.close()
-
-    assert busy == 0
-    assert len(list(reading)) == 5_999
 
 
 def exported(bench: Bench, chosen: Sequence[Series], shape: Shape, file: Path) -> Export:

@@ -1,4 +1,4 @@
-"""Each back end in turn, with its clock and a look into its tables."""
+"""Each back end in a world of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -20,10 +20,6 @@ def full(close: float = 2.0, high: float = 9.0, volume: float | None = 5.0) -> C
     return Candle(0, open=2.0, high=high, low=1.0, close=close, volume=volume)
 
 
-def applied_at(bench: Bench) -> list[int | None]:
-    return [at for (at,) in bench.sql("select applied_at from revisions order by id", ())]
-
-
 def states(store: Store) -> dict[int, str]:
     return {one.id: one.state.value for one in store.revisions([BTC], 100)}
 
@@ -37,7 +33,7 @@ def test_applying_takes_the_newer_value_and_keeps_the_old_on_record(bench: Bench
     assert done == Applied(applied=[1], already=[], left_out=[])
     assert bench.prices(BTC) == [candle(0, close=2.0)]
     assert bench.revisions(BTC) == [(0, {"close": 1.0}, {"close": 2.0})]
-    assert applied_at(bench) == [LATER]
+    assert bench.applied_at(BTC) == [LATER]
 
 
 def test_applying_changes_the_fields_that_differ_and_no_neighbour(bench: Bench) -> None:
@@ -121,7 +117,7 @@ def test_a_word_taken_back_is_news_and_applying_both_changes_nothing(bench: Benc
     assert back == Written(inserted=0, duplicates=1, revised=0)
     assert bench.revisions(BTC)[1] == (0, {"close": 2.0}, {"close": 1.0})
     assert bench.prices(BTC) == [candle(0, close=1.0)]
-    assert applied_at(bench) == [T0, T0]
+    assert bench.applied_at(BTC) == [T0, T0]
 
 
 def test_silence_after_a_revision_takes_nothing_back(bench: Bench) -> None:
@@ -212,7 +208,7 @@ def test_an_unsound_answer_is_recorded_once(bench: Bench) -> None:
 
 def test_a_value_that_is_on_no_record_is_not_overwritten(bench: Bench) -> None:
     tell(bench, 1.0, 2.0, 3.0)
-    bench.sql("update prices set close = 7.0", ())
+    bench.change(BTC, 0, 7.0)
 
     done = bench.store.apply_revisions([1, 2])
 
@@ -226,7 +222,7 @@ def test_a_value_that_is_on_no_record_is_not_overwritten(bench: Bench) -> None:
 
 def test_the_next_answer_puts_a_changed_table_on_record(bench: Bench) -> None:
     tell(bench, 1.0, 2.0)
-    bench.sql("update prices set close = 7.0", ())
+    bench.change(BTC, 0, 7.0)
 
     tell(bench, 2.0, 2.0)
     done = bench.store.apply_revisions([2])
@@ -267,12 +263,12 @@ def test_a_second_time_applies_nothing(bench: Bench) -> None:
     done = bench.store.apply_revisions([1])
 
     assert done == Applied(applied=[], already=[1], left_out=[])
-    assert applied_at(bench) == [T0]
+    assert bench.applied_at(BTC) == [T0]
 
 
 def test_a_candle_that_is_gone_is_left_out(bench: Bench) -> None:
     tell(bench, 1.0, 2.0)
-    bench.sql("delete from prices", ())
+    bench.change(BTC, 0, None)
 
     done = bench.store.apply_revisions([1])
 
@@ -287,7 +283,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(bench: Bench) -> None:
     said = bench.store.apply_revisions([1, 2], dry_run=True)
 
     assert bench.prices(BTC) == before
-    assert applied_at(bench) == [None, None]
+    assert bench.applied_at(BTC) == [None, None]
     assert said == bench.store.apply_revisions([1, 2])
 
 
@@ -303,7 +299,7 @@ def test_a_transaction_that_fails_applies_nothing(bench: Bench) -> None:
         work()
 
     assert bench.prices(BTC) == [candle(0, close=1.0)]
-    assert applied_at(bench) == [None]
+    assert bench.applied_at(BTC) == [None]
 
 
 def test_a_contradiction_of_what_is_known_already_is_no_revision(bench: Bench) -> None:
