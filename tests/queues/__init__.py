@@ -1,4 +1,17 @@
-"""What the tests of every queue back end share: a world to live in, and how each one is opened."""
+"""What the tests of every queue back end share: a world to live in, and how each one is opened.
+
+To try another back end, write a function as `sqlite` below and add it to `BACK_ENDS`; all of
+`tests/queues/` but `test_sqlite*.py` then runs on it too, the model of `test_model.py` included.
+One that lives elsewhere does so in a plug-in of pytest, a module that says
+`tests.queues.BACK_ENDS["mine"] = mine` when it is imported:
+
+    pytest -p its_module tests/queues -k mine
+
+The function gets a `World`, a folder, an owner and `max_retries`. It opens the queue of that
+folder for this owner, in the world's time and with its dead, and closes it again; what is in the
+queue stays. A test opens several at once: for other owners, for the same one again, and one each
+in threads of its own. No two tests share a folder.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager

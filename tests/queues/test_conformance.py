@@ -1,6 +1,6 @@
-"""What every queue back end promises; a new one joins by a line in `BACK_ENDS`.
+"""What every queue back end promises; how a new one joins is told in `tests/queues/__init__.py`.
 
-With `test_time.py`, `test_history.py` and `test_model.py` this is the whole of it.
+With the modules beside this one, those of SQLite left out, this is the whole of it.
 """
 
 import json
