@@ -8,24 +8,29 @@ token of its latest lease:
     leased    available_at > now, and it has a token: the lease ends by itself
     delayed   available_at > now, and no token: put for later, or waiting after a failure
 
-The promises, each held by `tests/queues/`, which any back end can run (`BACK_ENDS` there):
+The promises, each held by `tests/queues/`, which any back end can run (how is told there):
 
 - Of one priority, what is available first comes first, then what was put first. Higher priorities
-  come first, but one lease in a few begins with a lower one in turn: none starves.
-- A lease hides a message from everybody, the process that holds it too, until it runs out. The
-  lease of a process that `is_dead` knows to be gone is free at once.
-- Only the token of the latest lease settles a message. No id and no token is ever used twice, so
-  a consumer that lost its lease changes nothing, not even a later message for the same window. A
-  lease that ran out is good for as long as nobody else has taken the message.
-- Of one window of one series one message waits, or is leased. The first put stays.
+  come first, but of the leases of an instance one in a few begins with a lower one in turn: none
+  starves where somebody stays to consume.
+- A lease hides a message from everybody, the process that holds it too, until it runs out. What
+  a process holds that `is_dead` knows to be gone is free with the next lease of any other: all of
+  it, as if it had never been held back. Its deliveries count, its tokens settle nothing any more.
+- Only the token of the latest lease settles a message. No id and no token is ever used twice, by
+  no instance, so a consumer that lost its lease changes nothing, not even a later message for the
+  same window. A lease that ran out is good for as long as nobody else has taken the message.
+- Of one window of one series one message waits, or is leased. The first put stays. A window is
+  its start and its end: one that only overlaps is another. A dead letter keeps none out.
 - Reported failures are counted apart from deliveries that ended without a word. The first kind
   buries after `max_retries`. The second never does: from `ALONE_AFTER` on the message is leased
-  without neighbours, and whoever consumes decides when it has killed enough.
+  without neighbours, and whoever consumes decides when it has killed enough. Both are counted from
+  when it was put: its `past` is only remembered.
 - Everything inside `transaction` happens or nothing, also when the process dies in it.
 - The figures of `depth` are exact at any moment, and cost no look at a body.
 
 A back end is told its `owner`, `max_retries`, a `clock` (ms), a `fraction` for the jitter and
-`is_dead`; it asks for nothing else of its surroundings. One instance a thread.
+`is_dead`; it asks for nothing else of its surroundings. One instance a thread; those of one process
+have one owner. Messages are handed back as they were leased, each once a call.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +45,7 @@ from histq.findings import Finding
 from histq.model import DeadLetter, Depth, Draft, Message, Reason, Series, Window
 
 ALONE_AFTER: Final = 3
-"""Leases in a row that killed their consumer, after which a message is leased alone."""
+"""Deliveries that ended without a word, in a row or not, after which a message is leased alone."""
 
 BACKOFF_BASE_S: Final = 10.0
 BACKOFF_CAP_S: Final = 300.0
@@ -94,7 +99,8 @@ class Queue(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Everything inside happens, or nothing. Joins one that the same file has open.
 
-        An error that leaves the block undoes all of it. Each method is a transaction by itself.
+        An error that leaves the outermost block undoes all of it. One that is caught before may
+        leave behind what a method had half done. Outside of a block each is a transaction itself.
         """
 
     def put(self, drafts: Sequence[Draft]) -> int:
@@ -108,13 +114,17 @@ class Queue(Protocol):
     def lease(self, limit: int, points: int, lease_s: float) -> list[Message]:
         """The messages that are due, at most `limit` and, past the first, `points` candles.
 
-        They are hidden from others for `lease_s` from when this returns, and have one delivery
-        more, the one told included. The first is never too large. One that was delivered
-        `ALONE_AFTER` times without a word comes alone. Empty when none is due.
+        They are hidden from others for `lease_s` from when this returns, to the millisecond, and
+        have one delivery more, the one told included. The first is never too large; of a priority
+        none is passed over for a smaller one behind it. One that was delivered `ALONE_AFTER` times
+        without a word comes alone. Empty when none is due.
         """
 
     def extend(self, messages: Sequence[Message], lease_s: float) -> None:
-        """Hides them for `lease_s` from now. Raises LeaseLost, and then extends none."""
+        """Hides them for `lease_s` from now, even if that is shorter than before.
+
+        Raises LeaseLost, and then extends none.
+        """
 
     def ack(self, messages: Sequence[Message]) -> None:
         """They are done and gone. Raises LeaseLost, and then none is."""
@@ -129,7 +139,8 @@ class Queue(Protocol):
     def release(self, messages: Sequence[Message]) -> None:
         """Hands back what was not worked on, as if never leased. Those no longer ours are left.
 
-        They are ready at once, in their old order, and the delivery is taken back.
+        They are ready at once, as if they had never been held back, in the order they were put,
+        and the delivery is taken back. One whose lease ran out is ours until another took it.
         """
 
     def bury(self, message: Message, reason: Reason, error: str) -> None:
@@ -139,25 +150,29 @@ class Queue(Protocol):
         """
 
     def keep(self, letters: Sequence[DeadLetter]) -> None:
-        """Adds dead letters, with new ids; one for the same candle or body is replaced.
+        """Adds dead letters, with new ids; one for the same candle or body only renews the first.
 
-        A body is the same by series and window: the later one's error and data stay. A candle is
-        the same by series, window and data: the later one's instant stays. Pages never are.
+        A body is the same by series and window: it takes the later one's error, data and instant.
+        A candle is the same by series, window and data: it takes the later one's instant. All else
+        stays, id and counts too. Pages are never the same.
         """
 
     def letters(
         self, ids: Sequence[int] | None = None, limit: int | None = None
     ) -> list[DeadLetter]:
-        """Newest first; only those of `ids` when given. Ids that are none are left out."""
+        """The last kept first, whenever it failed; only those of `ids` when given.
+
+        The limit is one of these. Ids that are none are left out.
+        """
 
     def letters_before(self, failed_before: int, limit: int) -> list[DeadLetter]:
-        """The oldest of those that failed before then."""
+        """Those that failed before then, the earliest first."""
 
     def count_before(self, failed_before: int) -> int:
         """How many dead letters failed before then."""
 
     def dead_by_error(self) -> list[DeadCount]:
-        """Dead letters by series and reason, the most numerous first."""
+        """Dead letters by series and reason, the most numerous first; `error` by `failed_at`."""
 
     def drop(self, ids: Sequence[int]) -> int:
         """Deletes dead letters; how many there were."""
@@ -171,17 +186,21 @@ class Queue(Protocol):
     def depth(self) -> Depth:
         """What waits, exact: messages are ready, leased or delayed, as the clock has it now.
 
-        `oldest_age_s` is that of the message put first, never negative; None when none waits.
+        What the dead hold is leased until another leases. `oldest_age_s` is that of the message
+        put first, never negative; None when none waits.
         """
 
     def next_due_at(self) -> int | None:
-        """When the next delayed or leased message comes back, ms. None when none waits."""
+        """When the next delayed or leased message comes back, ms; what is ready is none of these.
+
+        None when there is none.
+        """
 
     def buried_at(self) -> int | None:
         """When the latest dead letter failed, ms; None where there is none."""
 
     def holders(self) -> list[Holder]:
-        """Who holds leases that have not run out."""
+        """Who holds leases that have not run out, in the order of their names."""
 
     def held(self) -> Iterator[Held]:
         """Every message, leased or not, and every dead letter, without what is in them."""

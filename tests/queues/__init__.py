@@ -14,7 +14,7 @@ in threads of its own. No two tests share a folder.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +48,7 @@ BackEnd = Callable[[World, Path, str, int], AbstractContextManager[Queue]]
 @contextmanager
 def sqlite(world: World, folder: Path, owner: str, max_retries: int) -> Iterator[Queue]:
     with Database.open(folder / "histq.db") as database:
-        yield SqliteQueue(
+        queue = SqliteQueue(
             database,
             owner=owner,
             max_retries=max_retries,
@@ -56,6 +56,8 @@ def sqlite(world: World, folder: Path, owner: str, max_retries: int) -> Iterator
             fraction=lambda: world.fraction,
             dead=lambda other: other in world.dead,
         )
+        with closing(queue):
+            yield queue
 
 
 BACK_ENDS: Final[dict[str, BackEnd]] = {"sqlite": sqlite}

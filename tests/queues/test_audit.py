@@ -27,6 +27,15 @@ def test_what_a_queue_holds_is_messages_and_letters(queue: Queue) -> None:
     assert sorted(queue.held()) == [Held(BTC, hours(0, 1), True), Held(BTC, hours(1, 2), False)]
 
 
+def test_what_is_leased_delayed_or_failed_is_held_too(queue: Queue) -> None:
+    queue.put([draft(0), draft(1), draft(2)._replace(available_at=T0 + 9)])
+    failed, _leased = queue.lease(2, PLENTY, 60)
+    queue.retry(failed, "later")
+
+    assert sorted(held.window for held in queue.held()) == [hours(0, 1), hours(1, 2), hours(2, 3)]
+    assert not any(held.dead for held in queue.held())
+
+
 def test_holders_of_leases_are_known_dead_or_alive(bench: Bench) -> None:
     one, other = bench.open("one"), bench.open("other")
     one.put([draft(hour) for hour in range(4)])
@@ -42,6 +51,14 @@ def test_a_lease_that_ran_out_has_no_holder(queue: Queue, world: World) -> None:
     queue.lease(1, PLENTY, 60)
 
     world.wait(61)
+
+    assert queue.holders() == []
+
+
+def test_what_is_delayed_has_no_holder(queue: Queue) -> None:
+    queue.put([draft(0), draft(1)._replace(available_at=T0 + 9)])
+    (failed,) = queue.lease(1, PLENTY, 60)
+    queue.retry(failed, "later")
 
     assert queue.holders() == []
 

@@ -4,19 +4,30 @@ With the modules beside this one, those of SQLite left out, this is the whole of
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import pytest
 
 from histq.errors import LeaseLost
-from histq.model import DeadLetter, Depth, Kind, Message, Priority, Reason, Series, Window
+from histq.model import (
+    DeadLetter,
+    Depth,
+    Draft,
+    Kind,
+    Message,
+    Priority,
+    Reason,
+    Series,
+    Window,
+)
 from histq.page import pack
 from histq.queues import Queue
 from tests.queues import (
     BTC,
     ETH,
+    PLENTY,
     T0,
     Bench,
     World,
@@ -76,6 +87,17 @@ def test_a_leased_message_says_all_that_was_put(queue: Queue, world: World) -> N
     assert message[2:] == (ETH, hours(7, 8), 42, put.body, 0, 1, T0, None, None)
 
 
+def test_a_message_says_where_its_candles_came_from(queue: Queue, world: World) -> None:
+    queue.put([draft(0)._replace(via="BTCUSDT-1h-2024-01.zip")])
+
+    first = lease_one(queue)
+    queue.retry(first, "no room")
+    world.wait(600)
+
+    assert first.via == "BTCUSDT-1h-2024-01.zip"
+    assert lease_one(queue).via == "BTCUSDT-1h-2024-01.zip"
+
+
 def test_a_window_that_waits_is_not_queued_twice(queue: Queue) -> None:
     queue.put([draft(0, close=1.0)])
 
@@ -97,10 +119,22 @@ def test_a_window_that_is_leased_is_not_queued_again(queue: Queue) -> None:
     assert queue.put([draft(0)]) == 0
 
 
-def test_the_same_window_of_another_series_is_queued(queue: Queue) -> None:
+@pytest.mark.parametrize(
+    ("series", "window"),
+    [
+        pytest.param(ETH, hours(0, 1), id="another symbol"),
+        pytest.param(BTC._replace(source="kraken"), hours(0, 1), id="another source"),
+        pytest.param(BTC._replace(interval="1m"), hours(0, 1), id="another interval"),
+        pytest.param(BTC, hours(0, 2), id="another end"),
+        pytest.param(BTC, hours(-1, 1), id="another start"),
+    ],
+)
+def test_a_window_of_another_series_or_length_is_queued(
+    queue: Queue, series: Series, window: Window
+) -> None:
     queue.put([draft(0)])
 
-    assert queue.put([draft(0, series=ETH)]) == 1
+    assert queue.put([draft(0)._replace(series=series, window=window)]) == 1
 
 
 def test_a_window_can_be_queued_again_once_it_is_acked(queue: Queue) -> None:
@@ -108,6 +142,29 @@ def test_a_window_can_be_queued_again_once_it_is_acked(queue: Queue) -> None:
     queue.ack([lease_one(queue)])
 
     assert queue.put([draft(0)]) == 1
+
+
+def test_a_window_can_be_queued_again_once_it_is_buried(queue: Queue) -> None:
+    queue.put([draft(0)])
+    queue.bury(lease_one(queue), Reason.POISON, "broken")
+
+    assert queue.put([draft(0)]) == 1
+    assert lease_one(queue).window == hours(0, 1)
+
+
+class Torn(list[Draft]):
+    """Ends in an error after the first."""
+
+    def __iter__(self) -> Iterator[Draft]:
+        yield self[0]
+        raise RuntimeError
+
+
+def test_of_drafts_that_cannot_all_be_put_none_is(queue: Queue) -> None:
+    with pytest.raises(RuntimeError):
+        queue.put(Torn([draft(0), draft(1)]))
+
+    assert queue.depth().messages == 0
 
 
 def test_messages_of_a_priority_come_in_the_order_they_were_put(queue: Queue) -> None:
@@ -229,6 +286,26 @@ def test_extend_hides_a_message_from_now_on(queue: Queue, other: Queue, world: W
     assert lease(other) == []
     world.wait(0.001)
     assert len(lease(other)) == 1
+
+
+def test_extend_may_shorten_a_lease(queue: Queue, other: Queue, world: World) -> None:
+    queue.put([draft()])
+    queue.extend([lease_one(queue)], 1)
+
+    world.wait(1)
+
+    assert len(lease(other)) == 1
+
+
+def test_a_lease_ends_to_the_millisecond(queue: Queue) -> None:
+    queue.put([draft()])
+
+    (message,) = queue.lease(1, PLENTY, 0.25)
+    leased_until = queue.next_due_at()
+    queue.extend([message], 1.125)
+
+    assert leased_until == T0 + 250
+    assert queue.next_due_at() == T0 + 1125
 
 
 def test_extend_of_a_batch_in_which_a_lease_is_lost_extends_none(
@@ -398,6 +475,37 @@ def test_an_id_is_never_used_twice(queue: Queue) -> None:
     assert second.id != first.id
 
 
+def test_an_id_is_not_used_again_by_who_opens_the_queue_later(bench: Bench) -> None:
+    with bench.opened("one") as queue:
+        queue.put([draft(0)])
+        first = lease_one(queue)
+        queue.ack([first])
+
+    with bench.opened("one") as queue:
+        queue.put([draft(0)])
+        second = lease_one(queue)
+
+    assert second.id != first.id
+    assert second.token != first.token
+
+
+@pytest.mark.parametrize("settle", SETTLES)
+def test_a_lost_lease_can_settle_nothing_of_what_another_thread_of_its_process_holds(
+    bench: Bench, settle: Settle
+) -> None:
+    thread, sibling = bench.open("one"), bench.open("one")
+    thread.put([draft(0)])
+    lost = lease_one(thread)
+    bench.world.wait(60)
+    held = lease_one(sibling)
+
+    with pytest.raises(LeaseLost):
+        settle(thread, lost)
+
+    sibling.ack([held])
+    assert thread.depth().messages == 0
+
+
 def test_a_lost_lease_hands_nothing_back(queue: Queue, other: Queue, world: World) -> None:
     queue.put([draft()])
     lost = lease_one(queue)
@@ -557,6 +665,15 @@ def test_a_buried_message_is_a_letter_and_gone(queue: Queue, world: World) -> No
     assert queue.depth() == Depth(0, 0, 0, 0, 0, 1, None)
 
 
+def test_a_buried_message_keeps_its_points(queue: Queue) -> None:
+    queue.put([draft(points=42)])
+
+    queue.bury(lease_one(queue), Reason.POISON, "broken")
+
+    (found,) = queue.letters()
+    assert found.points == 42
+
+
 def test_a_body_that_is_no_page_is_buried_as_it_is(queue: Queue) -> None:
     queue.put([draft()._replace(body=b"\xff\x00")])
 
@@ -596,6 +713,38 @@ def test_a_released_message_can_no_longer_be_settled(queue: Queue) -> None:
         queue.ack([message])
 
     assert queue.depth().ready == 1
+
+
+def test_a_lease_that_ran_out_is_released_too(queue: Queue, world: World) -> None:
+    queue.put([draft()])
+    message = lease_one(queue)
+    world.wait(3600)
+
+    queue.release([message])
+
+    with pytest.raises(LeaseLost):
+        queue.ack([message])
+    assert lease_one(queue).deliveries == 1
+
+
+def test_released_together_they_are_ready_in_their_old_order(queue: Queue, other: Queue) -> None:
+    queue.put([draft(0), draft(1), draft(2)])
+    first, second, third = lease(queue, 3)
+
+    queue.release([third, first])
+    queue.release([second])
+
+    assert leased_windows(other) == [hours(0, 1), hours(1, 2), hours(2, 3)]
+
+
+def test_closing_releases_nothing(bench: Bench, other: Queue) -> None:
+    with bench.opened("one") as queue:
+        queue.put([draft()])
+        message = lease_one(queue)
+
+    assert lease(other) == []
+    other.ack([message])
+    assert other.depth().messages == 0
 
 
 def test_releasing_twice_counts_once(queue: Queue) -> None:
@@ -664,6 +813,18 @@ def test_reported_failures_do_not_isolate(bench: Bench) -> None:
     assert len(lease(queue, 10)) == 2
 
 
+def test_a_failure_in_between_makes_no_death_undone(queue: Queue, world: World) -> None:
+    queue.put([draft(0)])
+    kill(queue, world, 2)
+    fail(queue, world, 1)
+    kill(queue, world, 1)
+    queue.put([draft(1)])
+
+    batches = [leased_windows(queue) for _ in range(2)]
+
+    assert sorted(batches) == [[hours(0, 1)], [hours(1, 2)]]
+
+
 def test_handing_back_does_not_isolate(queue: Queue) -> None:
     queue.put([draft(0), draft(1)])
     for _ in range(4):
@@ -681,6 +842,22 @@ def test_leases_of_a_dead_owner_are_free_at_once(queue: Queue, other: Queue, wor
 
     assert [message.window for message in found] == [hours(0, 1), hours(1, 2)]
     assert [message.deliveries for message in found] == [2, 2]
+
+
+def test_all_that_the_dead_held_is_free_with_one_lease(
+    queue: Queue, other: Queue, world: World
+) -> None:
+    queue.put([draft(0), draft(1)])
+    _taken, left = lease(queue, 2)
+    before = other.depth()
+
+    world.dead.add("one")
+    lease_one(other)
+
+    assert (before.ready, before.leased) == (0, 2)
+    assert (other.depth().ready, other.depth().leased) == (1, 1)
+    with pytest.raises(LeaseLost):
+        queue.ack([left])
 
 
 def test_leases_of_a_living_owner_are_left_alone(
@@ -850,6 +1027,32 @@ def test_drop_deletes_letters_and_says_how_many_there_were(queue: Queue) -> None
     assert queue.drop([first.id]) == 0
 
 
+def test_the_letter_kept_last_is_the_newest_whenever_it_failed(queue: Queue) -> None:
+    queue.keep([letter(error="first", failed_at=T0 + 9), letter(error="second", failed_at=T0)])
+
+    assert [found.error for found in queue.letters()] == ["second", "first"]
+
+
+def test_a_limit_is_one_of_the_letters_that_are_meant(queue: Queue) -> None:
+    queue.keep([letter(error=str(number)) for number in range(4)])
+    _third, *older = queue.letters()
+
+    found = queue.letters([one.id for one in older], limit=2)
+
+    assert [one.error for one in found] == ["2", "1"]
+
+
+def test_an_id_of_a_letter_is_never_used_twice(queue: Queue) -> None:
+    queue.keep([letter()])
+    (first,) = queue.letters()
+    queue.drop([first.id])
+    queue.keep([letter()])
+
+    (second,) = queue.letters()
+
+    assert second.id != first.id
+
+
 def test_two_pages_of_one_window_are_two_letters(queue: Queue) -> None:
     queue.keep([letter(Kind.PAGE), letter(Kind.PAGE)])
 
@@ -867,18 +1070,38 @@ def test_a_later_body_for_the_same_window_replaces_the_letter(queue: Queue) -> N
 
 
 @pytest.mark.parametrize(
+    ("kind", "error"),
+    [pytest.param(Kind.BODY, "later", id="body"), pytest.param(Kind.CANDLE, "first", id="candle")],
+)
+def test_a_letter_that_is_renewed_keeps_its_place_and_its_counts(
+    queue: Queue, kind: Kind, error: str
+) -> None:
+    queue.keep([letter(kind, error="first"), letter(error="a page")])
+    _page, first = queue.letters()
+    later = letter(kind, error="later", failed_at=T0 + 9, reason=Reason.PERMANENT)
+
+    queue.keep([later._replace(points=7, failures=7, deliveries=7, queued_at=T0)])
+
+    _page, renewed = queue.letters()
+    assert renewed == first._replace(error=error, failed_at=T0 + 9)
+
+
+@pytest.mark.parametrize(
     ("series", "window"),
     [
         pytest.param(BTC, hours(0, 2), id="another window"),
-        pytest.param(ETH, hours(0, 1), id="another series"),
+        pytest.param(ETH, hours(0, 1), id="another symbol"),
+        pytest.param(BTC._replace(source="kraken"), hours(0, 1), id="another source"),
+        pytest.param(BTC._replace(interval="1m"), hours(0, 1), id="another interval"),
     ],
 )
-def test_a_body_for_something_else_is_another_letter(
-    queue: Queue, series: Series, window: Window
+@pytest.mark.parametrize("kind", [Kind.BODY, Kind.CANDLE])
+def test_a_body_or_candle_of_something_else_is_another_letter(
+    queue: Queue, kind: Kind, series: Series, window: Window
 ) -> None:
-    queue.keep([letter(Kind.BODY)])
+    queue.keep([letter(kind)])
 
-    queue.keep([letter(Kind.BODY, series=series, window=window)])
+    queue.keep([letter(kind, series=series, window=window)])
 
     assert queue.depth().dead == 2
 
@@ -968,3 +1191,36 @@ def test_what_is_kept_in_a_transaction_that_fails_is_not_kept(queue: Queue) -> N
         work()
 
     assert queue.depth() == Depth(0, 0, 0, 0, 0, 0, None)
+
+
+def test_what_joins_a_transaction_is_undone_with_it(queue: Queue) -> None:
+    def work() -> None:
+        with queue.transaction():
+            with queue.transaction():
+                queue.put([draft(0)])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
+
+    assert queue.depth().messages == 0
+
+
+def test_leases_and_what_settles_them_are_undone_too(queue: Queue, other: Queue) -> None:
+    queue.put([draft(0), draft(1), draft(2), draft(3)])
+    acked, failed, buried = lease(queue, 3)
+
+    def work() -> None:
+        with queue.transaction():
+            queue.ack([acked])
+            queue.retry(failed, "no room")
+            queue.bury(buried, Reason.POISON, "broken")
+            lease_one(queue)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
+
+    queue.ack([acked, failed, buried])
+    assert queue.depth() == Depth(1, 1, 1, 0, 0, 0, 0)
+    assert leased_windows(other) == [hours(3, 4)]

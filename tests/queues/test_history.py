@@ -5,7 +5,7 @@ What every queue back end promises.
 
 from histq.model import Draft, History, Reason
 from histq.queues import Queue
-from tests.queues import T0, Bench, World, draft, lease_one
+from tests.queues import T0, Bench, World, draft, lease, lease_one
 
 PAST = History(queued_at=T0 - 9000, failures=4, deliveries=21)
 
@@ -43,6 +43,12 @@ def test_a_message_brought_back_is_tried_as_often_as_a_new_one(bench: Bench) -> 
         bench.world.wait(600)
 
     assert comes_back == [True, True, False]
+
+
+def test_what_it_went_through_before_does_not_isolate_a_message(queue: Queue) -> None:
+    queue.put([brought_back(), draft(1)])
+
+    assert len(lease(queue, 10)) == 2
 
 
 def test_a_letter_counts_all_failures_and_deliveries_since_the_first_put(

@@ -12,7 +12,7 @@ what it opened.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -83,7 +83,8 @@ def sqlite(bench: Bench, folder: Path) -> Iterator[None]:
             )
 
         bench.change = change
-        yield
+        with closing(bench.store):
+            yield
 
 
 BACK_ENDS: Final[dict[str, BackEnd]] = {"sqlite": sqlite}
