@@ -111,8 +111,9 @@ create table spans (
 ) strict, without rowid;
 
 -- Same key, different values, told later: the first value stays in prices.
+-- autoincrement: an id that somebody noted is never that of another revision.
 create table revisions (
-  id        integer primary key,
+  id        integer primary key autoincrement,
   series_id integer not null references series (id),
   timestamp integer not null,
   seen_at   integer not null,
@@ -136,8 +137,9 @@ create table runs (
 create index runs_command on runs (command, started_at);
 
 -- One row a consumed batch and source.
+-- autoincrement: who read up to an id misses nothing that comes after, though all was deleted.
 create table ingestion_stats (
-  id           integer primary key,
+  id           integer primary key autoincrement,
   run_id       integer not null references runs (id),
   source       text    not null,
   at           integer not null,

@@ -112,7 +112,10 @@ class RevisionState(StrEnum):
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """What a provider said differently at `seen_at`: the fields before and after."""
+    """What a provider said differently at `seen_at`: the fields before and after.
+
+    Ids count from 1 in the order of recording. None is used twice.
+    """
 
     id: int
     source: str
@@ -206,7 +209,7 @@ class Store(Protocol):
     def tallies(self, after: int) -> tuple[int, list[Tally]]:
         """The batches logged since the mark `after`, by source, and the mark to ask with next.
 
-        0 is the mark before the first.
+        0 is the mark before the first. A mark holds, whatever is forgotten.
         """
 
     def history(self, window: Window, step_ms: int) -> list[tuple[int, Tally]]:

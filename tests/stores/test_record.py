@@ -3,7 +3,7 @@
 import pytest
 
 from histq.model import Candle, Window
-from histq.stores import Batch, Tally
+from histq.stores import Batch, History, Tally
 from tests.stores import BTC, T0, Bench, candle, page
 
 MINUTE = 60_000
@@ -38,6 +38,17 @@ def test_from_a_mark_on_only_what_came_since_is_summed(bench: Bench) -> None:
 
     assert found == [Tally("binance", 1, 1, 1, 1, 0, 0, 0, 2.5)]
     assert bench.store.tallies(later) == (later, [])
+
+
+def test_a_mark_holds_when_all_before_it_is_forgotten(bench: Bench) -> None:
+    log(bench, T0, NINE, OTHER)
+    mark, _ = bench.store.tallies(0)
+    bench.store.forget(History.STATS, T0 + 1, 10, lambda rows: None)
+
+    log(bench, T0 + MINUTE, ONE)
+
+    _, found = bench.store.tallies(mark)
+    assert found == [Tally("binance", 1, 1, 1, 1, 0, 0, 0, 2.5)]
 
 
 def test_an_empty_record_has_the_first_mark(bench: Bench) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from histq.model import HOUR_MS, Candle
 from histq.page import flatten
-from histq.stores import Applied, Store, Written
+from histq.stores import Applied, History, Store, Written
 from tests.stores import BTC, ETH, T0, Bench, candle, page
 
 LATER = T0 + 60_000
@@ -334,6 +334,17 @@ def test_revisions_are_listed_newest_first(bench: Bench) -> None:
     assert bench.store.revisions([BTC], 1) == [newest]
     assert bench.store.revisions([BTC], 10, [1]) == [first]
     assert bench.store.revisions([ETH], 10) == []
+
+
+def test_an_id_of_a_revision_that_was_forgotten_is_not_used_again(bench: Bench) -> None:
+    tell(bench, 1.0, 2.0)
+    bench.store.apply_revisions([1])
+    bench.store.forget(History.REVISIONS, LATER, 9, lambda rows: None)
+
+    tell(bench, 3.0)
+
+    (found,) = bench.store.revisions([BTC], 9)
+    assert found.id > 1
 
 
 def test_what_waits_is_looked_up_in_pages(bench: Bench) -> None:
