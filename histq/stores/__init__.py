@@ -1,8 +1,18 @@
 """The store's seam: prices, the ledger of spans, and the record of what was done.
 
-Promises, each held by `tests/stores/`: writing a candle twice stores it once and the first value
-stays; what the second one said differently is recorded; counters always equal a recount; spans of
-one series never overlap.
+Promises, each held by `tests/stores/`, which any back end can run (how is told there):
+
+- Writing a candle twice stores it once and the first value stays. What a later one says differently
+  from what was told last is recorded as a revision.
+- The revisions of a candle that wait lead in their order from what is stored to what was told last.
+  One whose `old` is not what the ones before it left is stale, because a hand has changed the table
+  since, and is passed over.
+- Counters always equal a recount; spans of one series never overlap.
+- What comes last of a record is what was recorded last, whatever the clock said then.
+- Prices and volumes are doubles, and equal means equal doubles. All else is a whole number.
+
+A back end is told its `clock` (ms) and `is_dead`, which knows whether the owner of a run lives no
+more; it asks for nothing else of its surroundings. One instance a thread.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +33,7 @@ from histq.stores.alerts import AlertLog
 class Bar(msgspec.Struct, frozen=True):
     """What the candles that open in a stretch amount to; there is at least one.
 
-    Where only the close of a candle is known it stands for open, high and low too.
+    What a candle does not say of open, high and low, its close stands for.
     """
 
     start: int
@@ -42,7 +52,7 @@ class Written(NamedTuple):
 
     inserted: int
     duplicates: int
-    revised: int  # of the duplicates: those that said something else
+    revised: int  # of the duplicates: those that say something else than what is stored
 
 
 class Batch(NamedTuple):
@@ -73,7 +83,10 @@ class Tally(NamedTuple):
 
 
 class SeriesStats(msgspec.Struct, frozen=True):
-    """`missing` counts grid slots between first and last less accepted holes; None for `spot`."""
+    """`missing` counts grid slots between first and last less accepted holes; None for `spot`.
+
+    A hole is accepted where the ledger says `EMPTY` and has seen it so `ledger.ACCEPTED` times.
+    """
 
     source: str
     symbol: str
@@ -83,11 +96,15 @@ class SeriesStats(msgspec.Struct, frozen=True):
     last: int | None
     missing: int | None
     failed: int
-    """Stretches that could not be fetched, and will be asked for again."""
+    """Stretches, `FAILED` in the ledger, that will be asked for again."""
 
 
 class Throughput(msgspec.Struct, frozen=True):
-    """Over some batches of a source. Rates are in points a second, and averages are per batch."""
+    """Over some batches of a source, in points and points a second.
+
+    An average is one of batches, each counting the same, however long it took; one that took no
+    time has a rate of 0.
+    """
 
     source: str
     avg_points_per_s: float
@@ -146,7 +163,7 @@ class History(StrEnum):
 
 
 Remembered = Mapping[str, object]
-"""One row of it, by column."""
+"""One row of it, by the columns of schema.sql; a series by `source`, `symbol` and `interval`."""
 
 
 class Store(Protocol):
@@ -159,27 +176,38 @@ class Store(Protocol):
         """The record of what was wrong and who was told."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Everything inside happens, or nothing. Joins one that the same file has open."""
+        """Everything inside happens, or nothing. Joins one that the same file has open.
+
+        As `Queue.transaction`; alerts are part of it.
+        """
 
     def write(self, series: Series, page: Flat) -> Written:
-        """Stores the candles of a screened page without repeats; the first value of a key stays."""
+        """Stores the candles of a screened page without repeats; the first value of a key stays.
+
+        A duplicate that says another value than what was told of its candle last (`page.changed`)
+        adds a revision. Raises Poison where a number does not fit, and stores none of the page.
+        """
 
     def revise(self, series: Series, pairs: Sequence[tuple[Candle, Candle]]) -> None:
-        """Records that a candle was told again with other values, as (stored, later)."""
+        """As `write` of duplicates of candles that are stored, told here as (stored, later)."""
 
     def candles(self, series: Series, window: Window, limit: int | None = None) -> Iterator[Candle]:
         """Those that open in the window, in order, in constant memory; the first `limit` if given.
 
-        Holds no snapshot between reads: what is written ahead of it meanwhile is seen.
+        Holds no snapshot between reads. All that was there when it began comes, once; what is
+        written meanwhile may come too.
         """
 
     def bars(self, series: Series, windows: Sequence[Window]) -> list[Bar]:
-        """One for each window that holds candles, computed where they lie, without reading them."""
+        """One for each window that holds candles, in the order of the windows, which may overlap.
+
+        Computed where the candles lie, without reading them.
+        """
 
     def revisions(
         self, series: Sequence[Series], limit: int, ids: Sequence[int] | None = None
     ) -> list[Revision]:
-        """The newest of these series, newest first; only those of `ids` where given."""
+        """The newest of these series, the last recorded first; only those of `ids` where given."""
 
     def waiting_revisions(self, series: Sequence[Series], after: int, limit: int) -> list[int]:
         """The first ids past `after`, ascending, of revisions that can still be applied."""
@@ -187,24 +215,29 @@ class Store(Protocol):
     def apply_revisions(self, ids: Sequence[int], *, dry_run: bool = False) -> Applied:
         """Puts what they say in the table, all or nothing; what they replace stays on record.
 
-        A candle goes to the newest of the ids that is sound, and the earlier ones that this one
-        builds on are applied with it.
+        A candle goes to what was told last at the newest of the ids where that is sound by
+        `page.fault`, and the earlier ones that were sound are applied with it. Left out is what is
+        unsound, stale, or overtaken, and what has no candle any more. Ids that are none are in no
+        list; those of a candle are in order.
         """
 
     def series(self) -> list[Series]:
-        """All that the ledger knows, in order."""
+        """All of which anything was written or recorded, in order."""
 
     def spans(self, series: Series) -> list[Span]:
         """The ledger of one series in order; empty for one that nobody has asked for."""
 
     def record(self, series: Series, spans: Iterable[Span]) -> None:
-        """Makes these stretches of the ledger what they say, whatever was known of them."""
+        """Makes these stretches of the ledger what they say, whatever was known of them.
+
+        Later ones go over earlier ones; neighbours that say the same are one (`ledger.overlay`).
+        """
 
     def log_batch(self, run_id: int, batch: Batch) -> None:
         """Adds a row to the throughput record."""
 
     def batches(self, limit: int) -> list[Batch]:
-        """The latest rows of the throughput record, newest first."""
+        """The latest rows of the throughput record, the last logged first."""
 
     def tallies(self, after: int) -> tuple[int, list[Tally]]:
         """The batches logged since the mark `after`, by source, and the mark to ask with next.
@@ -219,13 +252,13 @@ class Store(Protocol):
         """
 
     def start_run(self, command: str, owner: str) -> int:
-        """Opens a row of the audit trail; its id."""
+        """Opens a row of the audit trail; its id. `owner` is who `is_dead` can be asked of."""
 
     def end_run(self, run_id: int, exit_code: int, summary: str) -> None:
         """Closes it. `summary` is JSON text."""
 
     def coverage(self) -> list[SeriesStats]:
-        """Every series, from counters and the ledger, without a scan of the prices."""
+        """Every one of `series`, from counters and the ledger, without a scan of the prices."""
 
     def lasts(self) -> dict[Series, int]:
         """The open time of the latest candle of each series that holds one, from counters alone."""
@@ -234,13 +267,16 @@ class Store(Protocol):
         """By source, of so many of the latest batches of all sources."""
 
     def runs(self, limit: int) -> list[Run]:
-        """The latest commands, newest first."""
+        """The latest commands, the last begun first."""
 
     def last_run(self, command: str) -> int | None:
-        """When that command last began, ms; None where it never did."""
+        """The latest instant at which that command began, ms; None where it never did."""
 
     def count_before(self, before: Mapping[History, int]) -> dict[History, int]:
-        """How many rows of each kind may go that are from before then, if all of them go."""
+        """How many rows of each kind may go that are from before then, if all of them go.
+
+        A run whose statistics go too is one that may go.
+        """
 
     def forget(
         self,
@@ -249,10 +285,13 @@ class Store(Protocol):
         limit: int,
         keep: Callable[[Sequence[Remembered]], None],
     ) -> int:
-        """Deletes about `limit` of them, the oldest, once `keep` has got them; how many.
+        """Deletes about `limit` of those from before then, once `keep` has got them; how many.
 
-        What is not settled yet stays, however old: a run that may still run or whose statistics
-        are kept, a revision that waits. Joins an open transaction.
+        Statistics are from when they were logged, and go oldest first. A run is from its end, or
+        its start where it was killed. A revision is from when it was applied, or the one that
+        overtook it. What is not settled yet stays, however old: a run that may still run or whose
+        statistics are kept, a revision that waits. `keep` is not called without rows; what it
+        raises undoes all. Joins an open transaction.
         """
 
     def audit(self, tell: Callable[[int, int], None]) -> Iterator[Finding]:

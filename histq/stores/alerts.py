@@ -1,7 +1,7 @@
 """The store's record of alerts: what is wrong, since when, and which channel has been told of it.
 
 Promises, each held by `tests/stores/`: of one name and subject one alert at most is open; a notice
-is asked for once a channel and waits until that channel took it.
+of each turn is asked for once a channel and waits until that channel took it. No id is used twice.
 """
 
 from collections.abc import Sequence
@@ -53,25 +53,29 @@ class Untold(msgspec.Struct, frozen=True):
 
 class AlertLog(Protocol):
     def open(self) -> list[Alert]:
-        """Those that are not over, also those that have not started; the oldest first."""
+        """Those that are not over, also those that have not started; the first kept first."""
 
     def latest(self, limit: int) -> list[Alert]:
-        """Those that have started, the newest first."""
+        """Those that have started, the last kept first."""
 
     def keep(self, alert: Alert) -> Alert:
-        """Adds it where its `id` is 0, else puts it in the place of what was known of it."""
+        """Adds it where its `id` is 0, else puts it in the place of what was known of it.
+
+        One that is known no more stays forgotten. Raises HistqError where another of its name and
+        subject is open.
+        """
 
     def drop(self, alert: Alert) -> None:
-        """Forgets one that has not started."""
+        """Forgets one that has not started, by what is known of it."""
 
     def forget(self, before: int) -> int:
         """Deletes what ended before that instant, notices included; how many alerts that was."""
 
     def ask(self, alert: Alert, turn: Turn, text: str, channels: Sequence[str]) -> None:
-        """Leaves a notice for each channel; none where it has been asked for before."""
+        """Leaves a notice for each channel; none where this turn has been asked for before."""
 
     def untold(self, channel: str, after: int, limit: int) -> list[Untold]:
-        """What the channel was asked to tell after that instant and has not told; oldest first."""
+        """What the channel was asked to tell after that instant and has not told; in that order."""
 
     def told(self, untold: Untold) -> None:
         """The channel took it."""

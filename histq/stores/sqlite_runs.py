@@ -42,7 +42,8 @@ class SqliteRuns:
     def tallies(self, after: int) -> tuple[int, list[Tally]]:
         # By id, which grows with every commit: what comes later may be dated earlier.
         found = self._db.rows(
-            f"select max(id), source, {_TALLY} from ingestion_stats where id > ? group by source",
+            f"select max(id), source, {_TALLY} from ingestion_stats where id > ?"
+            " group by source order by source",
             (after,),
         )
         return max((row[0] for row in found), default=after), [Tally(*row[1:]) for row in found]

@@ -52,6 +52,12 @@ def test_no_two_alerts_of_one_name_and_subject_are_open(log: AlertLog) -> None:
     assert len(log.open()) == 1
 
 
+def test_alerts_of_one_name_about_several_subjects_are_open_at_once(log: AlertLog) -> None:
+    kept = [log.keep(replace(deep(), subject=subject)) for subject in ("b", "a")]
+
+    assert log.open() == kept
+
+
 def test_what_is_over_may_begin_again(log: AlertLog) -> None:
     first = log.keep(deep())
     log.keep(replace(first, ended_at=T0 + 9))
@@ -69,6 +75,15 @@ def test_what_has_not_started_is_open_and_on_no_list(log: AlertLog) -> None:
     assert log.latest(10) == []
 
 
+def test_alerts_come_in_the_order_in_which_they_were_kept(log: AlertLog) -> None:
+    told = [("a", T0 + 9, T0 + 10), ("b", T0, T0 + 30), ("c", T0 + 5, T0 + 20)]
+    for subject, since, started_at in told:
+        log.keep(replace(deep(since, started_at), subject=subject))
+
+    assert [alert.subject for alert in log.open()] == ["a", "b", "c"]
+    assert [alert.subject for alert in log.latest(2)] == ["c", "b"]
+
+
 def test_what_has_not_started_can_be_dropped_and_nothing_else(log: AlertLog) -> None:
     suspected = log.keep(deep(started_at=None))
     log.drop(suspected)
@@ -76,6 +91,15 @@ def test_what_has_not_started_can_be_dropped_and_nothing_else(log: AlertLog) -> 
 
     started = log.keep(deep())
     log.drop(started)
+    assert log.open() == [started]
+
+
+def test_what_has_started_meanwhile_is_not_dropped(log: AlertLog) -> None:
+    suspected = log.keep(deep(started_at=None))
+    started = log.keep(replace(suspected, started_at=T0))
+
+    log.drop(suspected)
+
     assert log.open() == [started]
 
 
@@ -116,6 +140,29 @@ def test_a_channel_tells_in_the_order_it_was_asked(log: AlertLog) -> None:
     assert [one.alert for one in log.untold("mail", 0, 1)] == [over]
 
 
+def test_a_notice_that_was_told_leaves_the_other_turn_to_be_told(log: AlertLog) -> None:
+    alert = log.keep(deep())
+    for turn in (Turn.START, Turn.END):
+        log.ask(alert, turn, turn.value, ["mail"])
+    start, end = log.untold("mail", 0, 10)
+
+    log.told(start)
+
+    assert log.untold("mail", 0, 10) == [end]
+    assert log.waiting() == {alert.id: ["mail"]}
+
+
+def test_what_was_told_is_not_asked_for_again(log: AlertLog) -> None:
+    alert = log.keep(deep())
+    log.ask(alert, Turn.START, "it is deep", ["mail"])
+    log.told(*log.untold("mail", 0, 10))
+
+    log.ask(alert, Turn.START, "it is deep", ["mail"])
+
+    assert log.untold("mail", 0, 10) == []
+    assert log.waiting() == {}
+
+
 def test_what_was_asked_too_long_ago_is_not_to_be_told(bench: Bench, log: AlertLog) -> None:
     log.ask(log.keep(deep()), Turn.START, "it is deep", ["mail"])
 
@@ -133,3 +180,19 @@ def test_what_ended_long_ago_is_forgotten_with_its_notices(log: AlertLog) -> Non
 
     assert log.latest(10) == [open_]
     assert log.untold("mail", 0, 10) == []
+
+
+def test_what_is_forgotten_is_not_brought_back_by_keeping_it(log: AlertLog) -> None:
+    over = log.keep(replace(log.keep(deep()), ended_at=T0 + 9))
+    log.forget(T0 + 10)
+
+    log.keep(replace(over, ended_at=None))
+
+    assert log.open() == []
+    assert log.keep(deep()).id != over.id
+
+
+def test_what_is_not_over_is_never_forgotten(log: AlertLog) -> None:
+    log.keep(deep())
+
+    assert log.forget(2**62) == 0

@@ -33,6 +33,23 @@ def test_a_close_stands_for_what_was_not_told(store: Store) -> None:
     assert (bar.open, bar.high, bar.low, bar.close) == (2.0, 5.0, 2.0, 3.0)
 
 
+def test_a_close_stands_for_each_field_that_was_not_told(store: Store) -> None:
+    told = [Candle(0, open=3.0, close=2.0), Candle(HOUR_MS, high=9.0, close=2.5)]
+    store.write(BTC, flatten(told))
+
+    (bar,) = store.bars(BTC, [hours(0, 2)])
+
+    assert (bar.open, bar.high, bar.low, bar.close) == (3.0, 9.0, 2.0, 2.5)
+
+
+def test_bars_come_in_the_order_of_their_windows_which_may_overlap(store: Store) -> None:
+    store.write(BTC, page(0, 1, 2))
+
+    found = store.bars(BTC, [hours(1, 3), hours(0, 2), hours(1, 3)])
+
+    assert [(bar.start // HOUR_MS, bar.candles) for bar in found] == [(1, 2), (0, 2), (1, 2)]
+
+
 def test_a_window_without_candles_has_no_bar(store: Store) -> None:
     store.write(BTC, page(0, 5))
     store.write(ETH, page(3))

@@ -28,3 +28,16 @@ def test_a_history_of_many_reads_is_whole(store: Store) -> None:
     found = [one.timestamp // HOUR_MS for one in store.candles(BTC, EVER)]
 
     assert found == list(range(12_001))
+
+
+def test_a_slow_reader_gets_all_that_was_there_whatever_is_written_meanwhile(store: Store) -> None:
+    store.write(BTC, page(*range(1, 12_000)))
+    reading = store.candles(BTC, EVER)
+    found = [next(reading)]
+
+    store.write(BTC, page(0, 1.5, 12_000))
+    found += reading
+
+    times = [one.timestamp // HOUR_MS for one in found if one.timestamp % HOUR_MS == 0]
+    assert times[:11_999] == list(range(1, 12_000))
+    assert times[11_999:] in ([], [12_000])

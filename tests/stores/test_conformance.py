@@ -14,6 +14,7 @@ from histq.errors import Poison
 from histq.model import DAY_MS, HOUR_MS, Candle, Series, Span, State
 from histq.page import flatten
 from histq.stores import Batch, Run, SeriesStats, Store, Throughput, Written
+from histq.stores.alerts import Alert, Severity, Turn
 from tests.stores import BTC, ETH, T0, Bench, candle, page
 
 SYMBOLS = count()
@@ -310,6 +311,24 @@ def test_one_series_is_recorded_without_touching_another(store: Store) -> None:
     assert store.spans(ETH) == [Span(0, 10, State.STORED)]
 
 
+def test_recording_nothing_leaves_no_trace(store: Store) -> None:
+    store.record(BTC, [])
+    store.record(BTC, [Span(10, 10, State.STORED)])
+
+    assert store.series() == []
+    assert store.coverage() == []
+
+
+def test_all_that_was_written_or_recorded_is_a_series_in_order(store: Store) -> None:
+    kraken, minutes = BTC._replace(source="kraken"), BTC._replace(interval="1m")
+    store.write(kraken, page(0))
+    store.record(ETH, [hours(0, 1, State.WANTED)])
+    store.write(minutes, page(0))
+    store.record(BTC, [hours(0, 1, State.FAILED)])
+
+    assert store.series() == [BTC, minutes, ETH, kraken]
+
+
 any_span = st.builds(
     Span,
     start=st.integers(0, 40),
@@ -361,7 +380,7 @@ def test_the_latest_candle_of_every_series_that_holds_one_is_known(store: Store)
 
 def test_a_series_that_was_only_asked_for_has_no_points(store: Store) -> None:
     store.record(BTC, [hours(0, 5, State.FAILED), hours(5, 9, State.WANTED)])
-    store.record(BTC, [hours(9, 12, State.FAILED)])
+    store.record(BTC, [hours(9, 12, State.FAILED), hours(12, 13, State.DEAD)])
 
     assert stats(store, BTC) == SeriesStats("binance", "BTCUSDT", "1h", 0, None, None, None, 2)
 
@@ -482,6 +501,16 @@ def test_throughput_is_that_of_the_latest_batches(store: Store) -> None:
     assert store.throughput(2) == [Throughput("binance", 2500.0, 3000.0, 2500.0, 2)]
 
 
+def test_each_batch_counts_the_same_for_throughput_however_long_it_took(store: Store) -> None:
+    run_id = store.start_run("consume", "me")
+    for points, elapsed_ms in ((100, 100.0), (100, 500.0), (7, 0.0)):
+        store.log_batch(run_id, batch("binance", points, elapsed_ms))
+
+    (found,) = store.throughput(10)
+
+    assert found == Throughput("binance", 400.0, 1000.0, 69.0, 3)
+
+
 def test_throughput_of_nothing_is_empty(store: Store) -> None:
     assert store.throughput(1000) == []
 
@@ -504,3 +533,44 @@ def test_no_more_runs_come_than_asked_for(store: Store) -> None:
         store.start_run(command, "me")
 
     assert [run.command for run in store.runs(2)] == ["consume", "fetch"]
+
+
+def test_the_run_begun_last_comes_first_whatever_the_clock_said(bench: Bench) -> None:
+    bench.store.start_run("fetch", "me")
+    bench.now = T0 - 5
+    bench.store.start_run("consume", "me")
+
+    assert [run.command for run in bench.store.runs(10)] == ["consume", "fetch"]
+
+
+def test_the_last_run_of_a_command_is_when_it_began(bench: Bench) -> None:
+    begun = [(T0, "fetch"), (T0 + 10, "fetch"), (T0 + 7, "fetch"), (T0 + 20, "consume")]
+    for at, command in begun:
+        bench.now = at
+        run_id = bench.store.start_run(command, "me")
+        bench.now = at + 5
+        bench.store.end_run(run_id, 0, "{}")
+
+    assert bench.store.last_run("fetch") == T0 + 10
+    assert bench.store.last_run("repair") is None
+
+
+def test_a_transaction_that_fails_leaves_no_record_behind(bench: Bench) -> None:
+    store = bench.store
+    store.write(BTC, page(0))
+
+    def work() -> None:
+        with store.transaction():
+            with store.transaction():
+                run_id = store.start_run("consume", "me")
+            store.log_batch(run_id, batch("binance", 1, 1.0))
+            store.write(BTC, flatten([candle(0, close=9.5)]))
+            alert = store.alerts.keep(Alert(0, "late", "BTC", Severity.WARNING, "late", T0, T0))
+            store.alerts.ask(alert, Turn.START, "late", ["mail"])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
+
+    assert (store.runs(10), store.batches(10), bench.revisions(BTC)) == ([], [], [])
+    assert (store.alerts.open(), store.alerts.waiting()) == ([], {})

@@ -14,8 +14,9 @@ OTHER = Batch("coingecko", 1, 30, 30, 0, 0, 0, 4.0)
 
 def log(bench: Bench, at: int, *batches: Batch) -> None:
     bench.now = at
+    run_id = bench.store.start_run("consume", "me")
     for batch in batches:
-        bench.store.log_batch(1, batch)
+        bench.store.log_batch(run_id, batch)
 
 
 def test_batches_are_summed_by_source(bench: Bench) -> None:
@@ -27,6 +28,14 @@ def test_batches_are_summed_by_source(bench: Bench) -> None:
         Tally("binance", 2, 3, 10, 6, 3, 1, 1, 12.5),
         Tally("coingecko", 1, 1, 30, 30, 0, 0, 0, 4.0),
     ]
+
+
+def test_batches_are_told_as_they_were_logged_the_last_first(bench: Bench) -> None:
+    log(bench, T0, NINE, OTHER)
+    log(bench, T0 - MINUTE, ONE)  # a clock that was set back
+
+    assert bench.store.batches(9) == [ONE, OTHER, NINE]
+    assert bench.store.batches(2) == [ONE, OTHER]
 
 
 def test_from_a_mark_on_only_what_came_since_is_summed(bench: Bench) -> None:
@@ -77,6 +86,16 @@ def test_the_history_begins_and_ends_with_its_window(bench: Bench) -> None:
     found = bench.store.history(Window(T0, T0 + 2), 1)
 
     assert [at for at, _ in found] == [T0, T0 + 1]
+
+
+def test_a_step_is_a_multiple_of_its_length_wherever_the_window_begins(bench: Bench) -> None:
+    begin = T0 // MINUTE * MINUTE
+    for at in (begin + 5, begin + MINUTE + 1):
+        log(bench, at, ONE)
+
+    found = bench.store.history(Window(begin + 3, begin + MINUTE + 2), MINUTE)
+
+    assert [at for at, _ in found] == [begin, begin + MINUTE]
 
 
 @pytest.mark.parametrize(("limit", "hours"), [(0, []), (1, [1]), (2, [1, 2]), (9, [1, 2, 4])])

@@ -186,6 +186,25 @@ def test_a_later_revision_heals_an_unsound_one(bench: Bench) -> None:
     assert states(bench.store) == {1: "overtaken", 2: "applied"}
 
 
+def test_an_unsound_revision_that_others_build_on_is_taken_over_with_them(bench: Bench) -> None:
+    bench.store.write(BTC, flatten([full()]))
+    bench.store.write(BTC, flatten([full(volume=6.0)]))
+    bench.store.write(BTC, flatten([full(volume=6.0, close=9.5)]))
+    bench.store.write(BTC, flatten([full(volume=6.0, close=9.5, high=10.0)]))
+
+    done = bench.store.apply_revisions([3])
+
+    assert done == Applied(applied=[1, 3], already=[], left_out=[])
+    assert bench.prices(BTC) == [full(volume=6.0, close=9.5, high=10.0)]
+    assert states(bench.store) == {1: "applied", 2: "overtaken", 3: "applied"}
+
+
+def test_an_id_of_no_revision_is_left_out_without_a_word(bench: Bench) -> None:
+    tell(bench, 1.0, 2.0)
+
+    assert bench.store.apply_revisions([1, 99]) == Applied([1], [], [])
+
+
 def test_what_an_unsound_revision_builds_on_is_not_applied_unasked(bench: Bench) -> None:
     bench.store.write(BTC, flatten([full(close=2.0)]))
     bench.store.write(BTC, flatten([full(close=3.0)]))
@@ -334,6 +353,25 @@ def test_revisions_are_listed_newest_first(bench: Bench) -> None:
     assert bench.store.revisions([BTC], 1) == [newest]
     assert bench.store.revisions([BTC], 10, [1]) == [first]
     assert bench.store.revisions([ETH], 10) == []
+
+
+def test_the_revision_seen_last_is_the_newest_whatever_the_clock_said(bench: Bench) -> None:
+    tell(bench, 1.0, 2.0)
+    bench.now = T0 - 5
+    tell(bench, 3.0)
+
+    assert [one.id for one in bench.store.revisions([BTC], 10)] == [2, 1]
+
+
+def test_a_revision_that_is_overtaken_waits_no_more(bench: Bench) -> None:
+    bench.store.write(BTC, flatten([full()]))
+    for later in (Candle(0, close=9.5), Candle(0, close=3.0), Candle(0, close=4.0)):
+        bench.store.write(BTC, flatten([later]))
+
+    bench.store.apply_revisions([2])
+
+    assert states(bench.store) == {1: "overtaken", 2: "applied", 3: "waiting"}
+    assert bench.store.waiting_revisions([BTC], 0, 9) == [3]
 
 
 def test_an_id_of_a_revision_that_was_forgotten_is_not_used_again(bench: Bench) -> None:
