@@ -42,15 +42,26 @@ class About(NamedTuple):
     secrets: tuple[str, ...] = ()
 
 
-def begin(form: str, level: int, about: About, stream: TextIO) -> None:
+def begin(form: str, level: int, about: About, stream: TextIO, *, dated: bool = False) -> None:
     """From now on lines go to `stream`: in the form `json` all of them, and warnings of Python too.
 
     The level is that of histq's own lines; those of libraries are shown from WARNING on. httpx, for
-    one, tells whole URLs at INFO.
+    one, tells whole URLs at INFO. Where `dated`, lines of text too begin with the time.
     """
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines(about) if form == "json" else TextLines(about))
+    _form(handler, form, level, about, dated=dated)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def renew(form: str, level: int, about: About, *, dated: bool = False) -> None:
+    """As `begin`, on the stream that it was given; no line of another thread is lost meanwhile."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, TextLines | JsonLines):
+            _form(handler, form, level, about, dated=dated)
+
+
+def _form(handler: logging.Handler, form: str, level: int, about: About, *, dated: bool) -> None:
+    handler.setFormatter(JsonLines(about) if form == "json" else TextLines(about, dated=dated))
     logging.getLogger("histq").setLevel(level)
     if form == "json":
         logging.captureWarnings(True)
@@ -71,14 +82,17 @@ def safe(text: str) -> str:
 
 
 class TextLines(logging.Formatter):
-    """LEVEL environment logger message"""
+    """LEVEL environment logger message, after the time where `dated`."""
 
-    def __init__(self, about: About) -> None:
+    def __init__(self, about: About, *, dated: bool = False) -> None:
         super().__init__()
         self.about = about
+        self._dated = dated
 
     def format(self, record: logging.LogRecord) -> str:
         head = f"{record.levelname} {self.about.environment or '-'} {record.name}"
+        if self._dated:
+            head = f"{_instant(record.created)} {head}"
         text = f"{head} {_message(record)}"
         if record.exc_info:
             text += f"\n{_traceback(record.exc_info)}"

@@ -1,16 +1,11 @@
 """daemon: everything on a schedule."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from histq.cli.groups import Usual, spread
 from histq.cli.monitor import watched
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from histq.settings import Settings
 
 PANEL = "Collect"
 INCOMPLETE = 3
@@ -35,10 +30,11 @@ def add_to(app: typer.Typer) -> None:
 def daemon(once: Once = False, listen: Listen = None, *, usual: Usual) -> None:
     """Fetch, consume, repair, recheck and maintain on a schedule, until stopped. SIGHUP reloads."""
     import os
+    import sys
 
     from histq.config import state_folder
     from histq.daemon.daemon import Daemon, on_hang_up
-    from histq.daemon.systemd import Notifier
+    from histq.daemon.systemd import Notifier, in_journal
     from histq.errors import Usage
 
     if usual.json and not once:
@@ -46,10 +42,12 @@ def daemon(once: Once = False, listen: Listen = None, *, usual: Usual) -> None:
     if listen is not None and once:
         raise Usage("--once answers nobody; --listen is for a daemon that stays")
     flags: dict[str, Any] = {} if listen is None else {"daemon": {"listen": listen}}
-    session = usual.session("daemon", flags=flags)
+    dated = not in_journal(os.environ, sys.stderr)
+    session = usual.session("daemon", flags=flags, stays=not once, dated=dated)
     stop = session.stop_on_signals()
     runs = Daemon(
-        _loader(flags, usual),
+        session.settings_anew,
+        session.take,
         session.opener,
         state_folder(),
         stop,
@@ -74,12 +72,3 @@ def daemon(once: Once = False, listen: Listen = None, *, usual: Usual) -> None:
     failed = codes - {0}
     exit_code = 0 if not failed else failed.pop() if len(failed) == 1 else INCOMPLETE
     raise typer.Exit(stop.exit_code if stop else exit_code)
-
-
-def _loader(flags: dict[str, Any], usual: Usual) -> "Callable[[], Settings]":
-    """Reads the settings anew, the command line above them as before."""
-    from histq.config import load
-
-    if usual.db is not None:
-        flags = {**flags, "database": {"path": str(usual.db)}}
-    return lambda: load(flags, file=usual.config).settings

@@ -24,7 +24,13 @@ class Usual(NamedTuple):
     verbose: Verbose = False
 
     def session(
-        self, command: str, *, flags: Mapping[str, Any] | None = None, plain: bool = False
+        self,
+        command: str,
+        *,
+        flags: Mapping[str, Any] | None = None,
+        plain: bool = False,
+        stays: bool = False,
+        dated: bool = False,
     ) -> "Session":
         from histq.cli.session import Session
 
@@ -37,6 +43,8 @@ class Usual(NamedTuple):
             verbose=self.verbose,
             flags=flags,
             plain=plain,
+            stays=stays,
+            dated=dated,
         )
 
 

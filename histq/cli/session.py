@@ -17,6 +17,7 @@ from histq.errors import Stopped
 from histq.host import owner_id
 from histq.pipeline.backends import Backends, Opener
 from histq.pipeline.runs import RunLog
+from histq.settings import Settings
 from histq.stop import Stop
 
 logger = logging.getLogger(__name__)
@@ -41,15 +42,22 @@ class Session:
         flags: Mapping[str, Any] | None = None,
         plain: bool = False,
         read_files: bool = True,
+        stays: bool = False,
+        dated: bool = False,
     ) -> None:
+        """`stays` is for a command that says what it does while it runs, `dated` for lines of text
+        that begin with the time.
+        """
         self.command = command
         self.json = json
         self.quiet = quiet
+        self._verbose, self._stays, self._dated = verbose, stays, dated
         tree = dict(flags or {})
         if db is not None:
             tree["database"] = {"path": str(db)}
         if log_format := options.log_format(sys.argv[1:]):
             tree["logs"] = {"format": log_format}
+        self._tree, self._file = tree, file
         self.loaded = config.load(tree, file=file, plain=plain, read_files=read_files)
         self.settings = self.loaded.settings
         self.opener = Opener(self.settings, owner_id())
@@ -57,17 +65,32 @@ class Session:
         gc.freeze()
         gc.enable()
         sentry.start(self.settings)
-        self._begin_logs(verbose)
+        form, level, about = self._logged(self.settings)
+        logs.begin(form, level, about, sys.stderr, dated=dated)
         self.out = _console(sys.stdout)
         self.err = _prose() if logs.in_json() else _console(sys.stderr)
 
-    def _begin_logs(self, verbose: bool) -> None:
-        settings = self.settings
-        threshold = "debug" if verbose else "error" if self.quiet else settings.logs.threshold
+    def settings_anew(self) -> Settings:
+        """As they are now, below the same command line. Raises Config."""
+        return config.load(self._tree, file=self._file).settings
+
+    def take(self, settings: Settings) -> None:
+        """Logs by these from now on, and tells Sentry. Raises Config."""
+        sentry.start(settings)
+        form, level, about = self._logged(settings)
+        logs.renew(form, level, about, dated=self._dated)
+
+    def _logged(self, settings: Settings) -> tuple[str, int, logs.About]:
+        """The form of the lines, from which level on, and what each says."""
+        threshold = settings.logs.threshold
+        if self._stays and settings.logs.level == "auto":
+            threshold = "info"
+        if self._verbose or self.quiet:
+            threshold = "debug" if self._verbose else "error"
         level = logging.getLevelNamesMapping()[threshold.upper()]
         environment, owner = settings.environment, self.opener.owner
         about = logs.About(environment, self.command, owner, settings.secrets())
-        logs.begin(settings.logs.format, level, about, sys.stderr)
+        return settings.logs.format, level, about
 
     def stop_on_signals(self) -> Stop:
         """Set by the first SIGINT or SIGTERM; from then on nobody waits long for the database."""

@@ -35,11 +35,14 @@ TICK_S: Final = 0.5
 
 
 class Daemon:
-    """Runs until its stop is set. `load` reads the settings anew. Raises Locked, Config."""
+    """Runs until its stop is set. `load` reads the settings anew, `take` has what is not the
+    daemon's, such as the log, go by them from now on, or raises Config. Raises Locked, Config.
+    """
 
     def __init__(
         self,
         load: Callable[[], Settings],
+        take: Callable[[Settings], None],
         opener: Opener,
         state_folder: Path,
         stop: Stop,
@@ -47,6 +50,7 @@ class Daemon:
         clock: Clock = wall_clock,
     ) -> None:
         self._load = load
+        self._take = take
         self._opener = opener
         self._state_folder = state_folder
         self._stop = stop
@@ -116,11 +120,12 @@ class Daemon:
         around = running.around
         try:
             settings = self._load()
-            if settings.database.path != around.settings.database.path:
+            if settings.database.path.absolute() != around.settings.database.path.absolute():
                 raise Config("database.path cannot change while the daemon runs; restart it")
             renewed = around._replace(opener=around.opener._replace(settings=settings))
             page.refuse(renewed)
             successor = _Running(renewed, self._stop)
+            self._take(settings)
         except HistqError as error:
             logger.error("new settings refused, the old ones stay error=%s", error)
             return running

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from typing import TextIO
 
 
 class Notifier:
@@ -42,6 +43,15 @@ class Notifier:
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
         ):
             sock.sendto(text.encode(), self._address)
+
+
+def in_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
+    """Whether what is written there goes to the journal, which dates each line: systemd.exec(5)."""
+    try:
+        found = os.fstat(stream.fileno())
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def _watchdog_s(environ: Mapping[str, str]) -> float:
