@@ -10,7 +10,7 @@ import msgspec
 from histq.daemon.facts import Facts
 from histq.daemon.turns import Job, Outcome
 from histq.daemon.watcher import LogWatcher
-from histq.errors import HistqError, Refused
+from histq.errors import Config, HistqError, Refused
 from histq.host import Clock, wall_clock
 from histq.locks import NamedLocks
 from histq.model import DAY_MS
@@ -97,13 +97,18 @@ def _job(around: Surroundings, name: str, run: Run) -> Job:
         try:
             outcome = run(runs, stop)
         except HistqError as error:
-            outcome = Outcome(error.exit_code, str(error))
-        with around.opener.open(create=True) as backends:
-            text = msgspec.json.encode({"said": outcome.said}).decode()
-            runs.end(backends.store, outcome.exit_code, text)
+            _close(around, runs, Outcome(error.exit_code, str(error)))
+            raise
+        _close(around, runs, outcome)
         return outcome
 
     return Job(name, logged, around.settings.daemon.deadline_s)
+
+
+def _close(around: Surroundings, runs: RunLog, outcome: Outcome) -> None:
+    with around.opener.open(create=True) as backends:
+        text = msgspec.json.encode({"said": outcome.said}).decode()
+        runs.end(backends.store, outcome.exit_code, text)
 
 
 def _fetch(around: Surroundings, name: str, runs: RunLog, stop: Stop) -> Outcome:
@@ -181,6 +186,10 @@ def _prune(around: Surroundings, runs: RunLog, stop: Stop) -> Outcome:
 
 def _backup(around: Surroundings, runs: RunLog, stop: Stop) -> Outcome:
     folder, keep = around.settings.daemon.backup_folder, around.settings.daemon.backup_keep
+    if folder and not Path(folder).is_dir():
+        raise Config(
+            f"there is no folder {folder} for backups; make it: daemon.backup_folder names it"
+        )
     place = Place(Path(folder) if folder else None, keep)
     report = backup(around.opener, place, around.clock(), stop, _untold)
     return Outcome(0, f"copied to {', '.join(copy.file for copy in report.copies)}")

@@ -8,13 +8,15 @@ from typing import NamedTuple
 
 from histq.alerts import sentry
 from histq.daemon.facts import Facts
-from histq.errors import HistqError
+from histq.errors import HistqError, Locked, Stopped, Transient
 from histq.stop import Stop
 
 logger = logging.getLogger(__name__)
 
 UNEXPECTED = 1
 PAST_DEADLINE = 3
+PASSING = (Locked, Stopped, Transient)
+"""Errors that say nothing of the next run; of any other somebody has to be told."""
 
 
 class Outcome(NamedTuple):
@@ -100,6 +102,8 @@ class Turns:
         try:
             outcome = self.job.run(stop)
         except HistqError as error:
+            if not isinstance(error, PASSING):
+                self._facts.crashed(self.job.name, str(error))
             return Outcome(error.exit_code, str(error))
         except Exception as error:  # the top of a thread: the daemon outlives its jobs
             logger.exception("unexpected job=%s", self.job.name)

@@ -275,6 +275,29 @@ def test_a_source_that_refuses_is_told_once_and_once_when_it_serves_again(
     assert "HTTP 451" in started["text"]
 
 
+def test_a_backup_that_cannot_be_made_is_told_to_people(
+    place: Path, settings: dict[str, str]
+) -> None:
+    folder = place / "backups"
+    settings |= {
+        "HISTQ_DAEMON__BACKUP": "1s",
+        "HISTQ_DAEMON__BACKUP_FOLDER": str(folder),
+        "HISTQ_DAEMON__BACKUP_KEEP": "1",
+    }
+    with WebReceiver() as receiver:
+        settings["HISTQ_ALERTS__WEBHOOK_URL"] = f"{receiver.url}/hook"
+        with running(place, settings) as daemon:
+            (started,) = told(receiver, "worker_crashed", 1)
+            folder.mkdir()
+            until(lambda: bool(list(folder.iterdir())))
+            code, _ = ended(daemon, signal.SIGTERM)
+
+    assert code == 143
+    assert started["subject"] == "backup"
+    assert f"there is no folder {folder} for backups" in started["text"]
+    assert "daemon.backup_folder" in started["text"]
+
+
 def told(receiver: WebReceiver, name: str, count: int) -> list[dict[str, str]]:
     """What the receiver heard of that condition, once it is so much."""
     found: list[dict[str, str]] = []

@@ -3,9 +3,19 @@
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from histq.daemon.facts import Facts
 from histq.daemon.turns import Job, Outcome, Turns
-from histq.errors import Locked
+from histq.errors import (
+    Config,
+    DiskFull,
+    HistqError,
+    Locked,
+    Stopped,
+    StorageFailed,
+    Transient,
+)
 from histq.stop import Stop
 
 PATIENCE_S = 20.0
@@ -127,16 +137,43 @@ def test_joining_waits_for_the_run_under_way() -> None:
     assert (idle, busy, ended) == (True, False, True)
 
 
-def test_an_error_of_ours_is_an_outcome_and_no_crash() -> None:
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Locked("no luck"), 11), (Transient("no luck"), 3), (Stopped("no luck", 15), 143)],
+    ids=["locked", "transient", "stopped"],
+)
+def test_an_error_that_passes_is_an_outcome_and_no_crash(error: HistqError, code: int) -> None:
     facts = Facts()
 
     def run(stop: Stop) -> Outcome:
-        raise Locked("somebody has it")
+        raise error
 
     outcome = turns(run, facts).run_once()
 
-    assert outcome == Outcome(11, "somebody has it")
+    assert outcome == Outcome(code, "no luck")
     assert facts.now() == ({}, {"job": ""}, {})
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Config("no folder"), 5), (DiskFull("no folder"), 1), (StorageFailed("no folder"), 1)],
+    ids=["config", "full", "storage"],
+)
+def test_an_error_that_stays_is_told_until_a_run_goes_well(error: HistqError, code: int) -> None:
+    facts = Facts()
+    fails = [error]
+
+    def run(stop: Stop) -> Outcome:
+        if fails:
+            raise fails.pop()
+        return Outcome(0, "done")
+
+    job = turns(run, facts)
+
+    assert job.run_once() == Outcome(code, "no folder")
+    assert facts.now() == ({"job": "no folder"}, {"job": ""}, {})
+    job.run_once()
+    assert facts.now() == ({"job": ""}, {"job": ""}, {})
 
 
 def test_a_crash_is_told_until_a_run_goes_well() -> None:
