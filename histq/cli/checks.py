@@ -1,8 +1,10 @@
 """What `config check` looks at: settings that are valid, and still will not do what was meant."""
 
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from histq.alerts.channels import open_channels
 from histq.errors import Config
 from histq.place import refuse_impossible
 from histq.providers import providers
@@ -11,7 +13,13 @@ from histq.settings import Settings, plan_of
 
 def problems(settings: Settings) -> list[str]:
     """A sentence each, with what to do."""
-    return [*_database(settings), *_sources(settings), *_alerts(settings), *_tokens(settings)]
+    return [
+        *_database(settings),
+        *_sources(settings),
+        *_daemon(settings),
+        *_alerts(settings),
+        *_tokens(settings),
+    ]
 
 
 def _database(settings: Settings) -> list[str]:
@@ -45,8 +53,33 @@ def _sources(settings: Settings) -> list[str]:
     return found
 
 
+def _daemon(settings: Settings) -> list[str]:
+    from histq.daemon.schedule import wrong_schedules
+    from histq.web.address import refuse_open, resolve, wrong_hosts
+
+    daemon = settings.daemon
+    found = [str(error) for error in wrong_schedules(settings)]
+    folder = daemon.backup_folder
+    if daemon.backup and folder and not Path(folder).is_dir():
+        found.append(f"daemon.backup_folder: there is no folder {folder}, so no backup can be made")
+    found += [
+        f"daemon.hosts: {name!r} is no name of a host, such as prices.example.com"
+        for name in wrong_hosts(daemon.hosts)
+    ]
+    try:
+        if daemon.listen:
+            refuse_open(resolve(daemon.listen), daemon.token.get_secret_value())
+    except Config as error:
+        found.append(f"daemon.listen: {error}")
+    return found
+
+
 def _alerts(settings: Settings) -> list[str]:
     alerts, found = settings.alerts, []
+    try:
+        open_channels(alerts)
+    except Config as error:
+        found.append(str(error))
     hook = urlsplit(alerts.webhook_url.get_secret_value())
     if hook.scheme == "http" and not _loopback(hook.hostname or ""):
         found.append("alerts.webhook_url: it is http, so what opens it travels in the clear")

@@ -1,7 +1,7 @@
 """When a job runs: a cron expression in UTC, or an interval, as a trigger of APScheduler."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,6 +11,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from histq.errors import Config
+from histq.settings import Settings
 
 _INTERVAL = re.compile(r"(\d+)([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -18,27 +19,61 @@ _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")  # as cron coun
 _PART = re.compile(r"(\*|[0-7a-z]+)(?:-([0-7a-z]+))?(?:/(\d+))?")
 
 
-def trigger(schedule: str, jitter_s: float = 0) -> BaseTrigger:
+_ANY: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""What does not come after it, leap days and all, does not come after any other day."""
+
+
+def trigger(schedule: str, jitter_s: float = 0, *, setting: str = "schedule") -> BaseTrigger:
     """`*/15 * * * *` (minute, hour, day, month, weekday; UTC) or `15m`, `30s`, `1h`, `1d`.
 
-    A run comes up to `jitter_s` late, so that not everybody asks at the same moment. Raises Config.
+    A run comes up to `jitter_s` late, so that not everybody asks at the same moment. Raises Config,
+    which names the `setting`.
     """
     jitter = round(jitter_s) or None
     if found := _INTERVAL.fullmatch(schedule):
         seconds = int(found[1]) * _SECONDS[found[2]]
         if not seconds:
-            raise Config(f"schedule {schedule!r}: an interval has to last")
+            raise Config(f"{setting} {schedule!r}: an interval has to last")
         return IntervalTrigger(seconds=seconds, timezone=UTC, jitter=jitter)
     fields = schedule.lower().split()
     if len(fields) != 5:
         raise Config(
-            f"schedule {schedule!r} is neither five fields of cron, such as '*/15 * * * *', nor an"
+            f"{setting} {schedule!r} is neither five fields of cron, such as '*/15 * * * *', nor an"
             " interval such as 15m"
         )
     try:
-        return _cron(fields, jitter)
+        made = _cron(fields, jitter)
     except ValueError as error:
-        raise Config(f"schedule {schedule!r}: {error}") from error
+        raise Config(f"{setting} {schedule!r}: {error}") from error
+    if made.get_next_fire_time(None, _ANY) is None:
+        raise Config(f"{setting} {schedule!r} never comes; no month has such a day")
+    return made
+
+
+def refuse_wrong(settings: Settings) -> None:
+    """Raises Config for the first schedule that is none, by the name of its setting."""
+    for wrong in wrong_schedules(settings):
+        raise wrong
+
+
+def wrong_schedules(settings: Settings) -> Iterator[Config]:
+    daemon = settings.daemon
+    found = {
+        "daemon.schedule": daemon.schedule,
+        "daemon.repair": daemon.repair,
+        "daemon.recheck": daemon.recheck,
+        "daemon.maintain": daemon.maintain,
+        "daemon.prune": daemon.prune,
+        "daemon.backup": daemon.backup,
+    }
+    for name, source in settings.sources.items():
+        found[f"sources.{name}.schedule"] = source.schedule if source.enabled else ""
+    for setting, schedule in found.items():
+        try:
+            if schedule:
+                trigger(schedule, setting=setting)
+        except Config as error:
+            yield error
 
 
 def _cron(fields: Sequence[str], jitter: int | None) -> BaseTrigger:

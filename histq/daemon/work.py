@@ -8,7 +8,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from histq.daemon.consumer import Consumer
 from histq.daemon.jobs import Scheduled, Surroundings, row_of, scheduled
-from histq.daemon.schedule import next_after, trigger
+from histq.daemon.schedule import next_after, refuse_wrong, trigger
 from histq.daemon.turns import Turns
 from histq.daemon.watcher import LogWatcher
 from histq.stop import Stop
@@ -32,6 +32,7 @@ class Work:
         self._stop = stop.child()
         self._consumer = Consumer(around.opener, LogWatcher(), around.facts, self._stop)
         now = around.clock()
+        refuse_wrong(around.settings)
         jobs = scheduled(around)
         with around.opener.open(create=True) as backends:
             last = {one.job.name: backends.store.last_run(row_of(one.job.name)) for one in jobs}

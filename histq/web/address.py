@@ -1,5 +1,6 @@
 """Where the server listens, and by which names it may be asked for."""
 
+import errno
 import ipaddress
 import re
 import socket
@@ -10,6 +11,12 @@ from histq.errors import Config
 
 TOKEN_LENGTH: Final = 16
 """Characters that a token has at least where it is all that stands between us and others."""
+
+_ADVICE: Final = {
+    errno.EADDRNOTAVAIL: "name an address that this machine has",
+    errno.EACCES: "ports below 1024 are for root; choose another",
+}
+"""What to do where the socket is not to be had; another port in all other cases."""
 
 _LISTEN: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:/?#@\s]+)):(\d{1,5})")
 _HOST: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::\d{1,5})?")
@@ -75,9 +82,15 @@ def bind(address: Address) -> socket.socket:
         bound.bind((address.ip, address.port))
     except OSError as error:
         bound.close()
-        raise Config(f"--listen {address}: {error.strerror}; choose another port") from error
+        advice = _ADVICE.get(error.errno or 0, "choose another port")
+        raise Config(f"--listen {address}: {error.strerror}; {advice}") from error
     bound.setblocking(False)
     return bound
+
+
+def wrong_hosts(names: Sequence[str]) -> list[str]:
+    """Those that no Host header can name."""
+    return [name for name in names if not _HOST.fullmatch(name) or ":" in name]
 
 
 class Hosts:

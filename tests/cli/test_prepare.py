@@ -153,6 +153,59 @@ def test_config_check_finds_problems(histq: Histq, place: Path) -> None:
     assert SECRET not in ended.out + ended.err
 
 
+DAEMON_PROBLEMS = [
+    pytest.param('repair = "hourly"', "daemon.repair 'hourly' is neither five fields", id="cron"),
+    pytest.param('prune = "0 0 30 2 *"', "daemon.prune '0 0 30 2 *' never comes", id="never"),
+    pytest.param('schedule = "61 * * * *"', "daemon.schedule '61 * * * *'", id="a minute"),
+    pytest.param('listen = "8787"', "daemon.listen: --listen '8787' is no address", id="address"),
+    pytest.param('listen = "0.0.0.0:8787"', "daemon.listen: --listen 0.0.0.0:8787 can", id="open"),
+    pytest.param(
+        'listen = "127.0.0.1:0"\ntoken = "a b"',
+        "daemon.listen: the token of --listen holds characters",
+        id="token",
+    ),
+    pytest.param(
+        'backup = "1d"\nbackup_folder = "no/where"',
+        "daemon.backup_folder: there is no folder no/where",
+        id="backups",
+    ),
+    pytest.param('hosts = ["http://x/"]', "daemon.hosts: 'http://x/' is no name", id="host"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), DAEMON_PROBLEMS)
+def test_config_check_finds_what_the_daemon_would_refuse(
+    text: str, said: str, histq: Histq, place: Path
+) -> None:
+    (place / "histq.toml").write_text(f"[daemon]\n{text}\n")
+
+    ended = histq("config", "check", "--json")
+
+    assert ended.code == 3
+    (found,) = ended.document["problems"]
+    assert found.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[sources.binance]\nschedule = "1x"', "sources.binance.schedule '1x' is neither"),
+        ('[alerts]\napprise_urls = ["zzz"]', "alerts.apprise_urls: number 1 is no URL"),
+    ],
+    ids=["schedule of a source", "receiver"],
+)
+def test_config_check_finds_what_lies_outside_of_its_table(
+    text: str, said: str, histq: Histq, place: Path
+) -> None:
+    (place / "histq.toml").write_text(text)
+
+    ended = histq("config", "check", "--json")
+
+    assert ended.code == 3
+    (found,) = ended.document["problems"]
+    assert found.startswith(said)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

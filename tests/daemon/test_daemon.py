@@ -147,7 +147,7 @@ def test_new_settings_are_taken_on_sighup_and_wrong_ones_refused(
         code, err = ended(daemon, signal.SIGTERM)
 
     assert code == 143
-    assert "the old ones stay error=schedule 'when the moon is full'" in err
+    assert "the old ones stay error=daemon.maintain 'when the moon is full'" in err
     assert "new settings taken" in err
 
 
@@ -226,9 +226,10 @@ def test_once_with_a_source_that_refuses_says_so(
     ("arguments", "extra", "code", "said"),
     [
         (["--json"], {}, 2, "--once"),
-        ([], {"HISTQ_DAEMON__SCHEDULE": "now and then"}, 5, "now and then"),
+        ([], {"HISTQ_DAEMON__SCHEDULE": "now and then"}, 5, "daemon.schedule 'now and then'"),
+        ([], {"HISTQ_DAEMON__PRUNE": "0 0 30 2 *"}, 5, "daemon.prune '0 0 30 2 *' never comes"),
         ([], {"HISTQ_DAEMON__DEADLINE_S": "0"}, 5, "DEADLINE_S"),
-        ([], {"HISTQ_SOURCES__BINANCE__SCHEDULE": "1x"}, 5, "1x"),
+        ([], {"HISTQ_SOURCES__BINANCE__SCHEDULE": "1x"}, 5, "sources.binance.schedule '1x'"),
     ],
 )
 def test_what_is_wrong_is_one_line(

@@ -44,7 +44,19 @@ def test_a_schedule_comes_round_as_cron_has_it(schedule: str, after: str, follow
     ["", "soon", "* * * *", "61 * * * *", "* * * * 8", "* * * * mon-", "* * * * 5-2", "0m", "15"],
 )
 def test_what_is_no_schedule_is_refused_in_one_line(schedule: str) -> None:
-    with pytest.raises(Config, match="schedule") as caught:
-        trigger(schedule)
+    with pytest.raises(Config, match=r"^daemon\.repair ") as caught:
+        trigger(schedule, setting="daemon.repair")
 
     assert "\n" not in str(caught.value)
+    assert repr(schedule) in str(caught.value)
+
+
+@pytest.mark.parametrize("schedule", ["0 0 31 2 *", "0 0 31 4,6,9,11 *"])
+def test_a_time_that_never_comes_is_no_schedule(schedule: str) -> None:
+    with pytest.raises(Config, match="never comes"):
+        trigger(schedule)
+
+
+@pytest.mark.parametrize("schedule", ["0 0 29 2 *", "0 0 31 2 mon"])
+def test_a_time_that_comes_seldom_is_one(schedule: str) -> None:
+    trigger(schedule)

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from histq.errors import Config
-from histq.web.address import Hosts, refuse_open, resolve
+from histq.web.address import Hosts, bind, refuse_open, resolve, wrong_hosts
 
 LONG = "x" * 16
 
@@ -60,6 +60,17 @@ def test_a_token_that_can_be_guessed_is_refused_off_the_loopback() -> None:
 def test_a_token_that_no_header_carries_is_refused(token: str) -> None:
     with pytest.raises(Config, match="holds characters that no header carries"):
         refuse_open(resolve("127.0.0.1:1"), token)
+
+
+def test_an_address_that_this_machine_has_not_is_no_matter_of_the_port() -> None:
+    with pytest.raises(Config, match="name an address that this machine has"):
+        bind(resolve("192.0.2.1:8787"))
+
+
+def test_names_of_hosts_are_names_alone() -> None:
+    names = ["prices.example.com", "http://x/", "prices.example.com:443", "", "localhost"]
+
+    assert wrong_hosts(names) == ["http://x/", "prices.example.com:443", ""]
 
 
 @pytest.mark.parametrize(
