@@ -17,15 +17,9 @@ from histq.errors import Config, Usage
 from histq.packaged import packaged
 from histq.providers import providers
 from histq.settings import DATABASES, Settings, SourceSettings
-from histq.validated import ENVIRONMENT_PREFIX, Origins, Tree, nearest, validated
+from histq.validated import ALIASES, ENVIRONMENT_PREFIX, Origins, Tree, nearest, validated
 
 FILE_NAME: Final = "histq.toml"
-ALIASES: Final = {
-    "HISTQ_DB": ("database", "path"),
-    "HISTQ_LOG_FORMAT": ("logs", "format"),
-    "HISTQ_LOG_LEVEL": ("logs", "level"),
-}
-"""Short names of settings in the environment."""
 FORMAT_VARIABLES: Final = ("HISTQ_LOG_FORMAT", "HISTQ_LOGS__FORMAT")
 HOW_TO_LOG: Final = (*FORMAT_VARIABLES, "HISTQ_LOG_LEVEL", "HISTQ_LOGS__LEVEL")
 OTHER_VARIABLES: Final = ("HISTQ_CONFIG", "HISTQ_STATE_DIR", "HISTQ_PING_URL")
@@ -81,8 +75,8 @@ def _sets(line: str) -> bool:
 
 def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where what all histq processes of this machine share is kept: request budgets."""
-    if "HISTQ_STATE_DIR" in environ:
-        return Path(environ["HISTQ_STATE_DIR"])
+    if named := environ.get("HISTQ_STATE_DIR"):
+        return Path(named)
     return platformdirs.user_state_path("histq")
 
 
@@ -98,9 +92,10 @@ def load(
     """The settings in force. `file` stands in for ./histq.toml, and must exist. Raises Config.
 
     Without `read_files` there are environment and flags alone, with `plain` only flags, and how to
-    log.
+    log. A variable with a short name, such as HISTQ_DB, is not set where it is empty.
     """
     folder = folder or Path.cwd()
+    environ = {name: text for name, text in environ.items() if text or "__" in name}
     if plain:
         environ = {name: environ[name] for name in HOW_TO_LOG if name in environ}
     if file is None and "HISTQ_CONFIG" in environ:
@@ -140,7 +135,7 @@ def _set_database(settings: Settings, path: Path) -> None:
 
 def told_format(environ: Mapping[str, str] = os.environ) -> str | None:
     """The form of log lines that the environment asks for, for what goes wrong before `load`."""
-    return next((environ[name] for name in FORMAT_VARIABLES if name in environ), None)
+    return next((environ[name] for name in FORMAT_VARIABLES if environ.get(name)), None)
 
 
 def _read(path: Path) -> Tree:

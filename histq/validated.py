@@ -15,6 +15,12 @@ from histq.providers import providers
 from histq.settings import SECRETS, Settings, SourceSettings
 
 ENVIRONMENT_PREFIX: Final = "HISTQ_"
+ALIASES: Final = {
+    "HISTQ_DB": ("database", "path"),
+    "HISTQ_LOG_FORMAT": ("logs", "format"),
+    "HISTQ_LOG_LEVEL": ("logs", "level"),
+}
+"""Short names of settings in the environment."""
 VALUES: Final = ("environment", "tokens")
 """Settings that are in no table."""
 
@@ -86,7 +92,8 @@ def _told(found: ErrorDetails, origins: Origins) -> str:
     path = tuple(str(part) for part in found["loc"])
     place = ".".join(path)
     if _origin_of(origins, path) == "environment":
-        place = ENVIRONMENT_PREFIX + "__".join(path).upper()
+        short = [f"{name} or " for name, alias in ALIASES.items() if alias == path]
+        place = "".join(short) + ENVIRONMENT_PREFIX + "__".join(path).upper()
     named = tuple(part for part in path if not part.isdigit())
     origin = _origin_of(origins, path) if path else "settings"
     if origin == "default" and named:

@@ -689,6 +689,31 @@ def test_people_are_told_of_warnings_and_machines_of_batches(
     assert loaded.settings.logs.threshold == threshold
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["ENVIRONMENT", "DB", "LOG_FORMAT", "LOG_LEVEL", "CONFIG", "STATE_DIR", "PING_URL", "TOKENS"],
+)
+def test_a_short_variable_that_is_empty_is_not_set(name: str, folder: Path) -> None:
+    environ = {f"HISTQ_{name}": ""}
+
+    assert load(environ=environ, folder=folder).settings == load(environ={}, folder=folder).settings
+    assert config.state_folder(environ) == config.state_folder({})
+    assert config.told_format(environ) is None
+
+
+def test_a_long_variable_that_is_empty_takes_a_setting_away(folder: Path) -> None:
+    written(folder, '[daemon]\nbackup = "1d"\n')
+
+    loaded = load(environ={"HISTQ_DAEMON__BACKUP": ""}, folder=folder)
+
+    assert loaded.settings.daemon.backup == ""
+
+
+@pytest.mark.parametrize("name", ["HISTQ_LOG_FORMAT", "HISTQ_LOG_LEVEL"])
+def test_a_wrong_value_is_told_by_the_short_name_of_its_variable(name: str, folder: Path) -> None:
+    assert refusal(folder, {name: "loud"}).startswith(f"environment: {name} or HISTQ_LOGS__")
+
+
 def test_how_to_log_is_heeded_where_settings_are_plain(folder: Path) -> None:
     environ = {"HISTQ_LOG_FORMAT": "json", "HISTQ_LOG_LEVEL": "debug", "HISTQ_QUEUE__LEASE_S": "9"}
 
