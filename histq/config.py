@@ -6,7 +6,7 @@ Every value knows where it came from.
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from histq.settings import DATABASES, Settings, SourceSettings
 from histq.validated import ALIASES, ENVIRONMENT_PREFIX, Origins, Tree, nearest, validated
 
 FILE_NAME: Final = "histq.toml"
+ENVIRONMENT_VARIABLES: Final = ("HISTQ_ENVIRONMENT",)
 FORMAT_VARIABLES: Final = ("HISTQ_LOG_FORMAT", "HISTQ_LOGS__FORMAT")
 HOW_TO_LOG: Final = (*FORMAT_VARIABLES, "HISTQ_LOG_LEVEL", "HISTQ_LOGS__LEVEL")
 OTHER_VARIABLES: Final = ("HISTQ_CONFIG", "HISTQ_STATE_DIR", "HISTQ_PING_URL")
@@ -133,9 +134,9 @@ def _set_database(settings: Settings, path: Path) -> None:
     object.__setattr__(settings, "database", placed)
 
 
-def told_format(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The form of log lines that the environment asks for, for what goes wrong before `load`."""
-    return next((environ[name] for name in FORMAT_VARIABLES if environ.get(name)), None)
+def told(names: Sequence[str], environ: Mapping[str, str] = os.environ) -> str | None:
+    """What the first of these variables says that is set, for what goes wrong before `load`."""
+    return next((environ[name] for name in names if environ.get(name)), None)
 
 
 def _read(path: Path) -> Tree:

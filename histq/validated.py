@@ -100,10 +100,11 @@ def _told(found: ErrorDetails, origins: Origins) -> str:
         origin = _origin_of(origins, named[:1])
     if found["type"] == "extra_forbidden":
         return f"{origin}: no setting {place!r}{nearest(path[-1], _known_keys(named[:-1]))}"
+    said = found["msg"].removeprefix("Value error, ")
     if not path:
-        return found["msg"].removeprefix("Value error, ")
+        return said
     value = "" if _may_be_secret(path, found["input"]) else f", is {found['input']!r}"
-    return f"{origin}: {place}: {found['msg']}{value}"
+    return f"{origin}: {place}: {said}{value}"
 
 
 def _may_be_secret(path: tuple[str, ...], value: object) -> bool:

@@ -698,7 +698,7 @@ def test_a_short_variable_that_is_empty_is_not_set(name: str, folder: Path) -> N
 
     assert load(environ=environ, folder=folder).settings == load(environ={}, folder=folder).settings
     assert config.state_folder(environ) == config.state_folder({})
-    assert config.told_format(environ) is None
+    assert config.told(tuple(environ), environ) is None
 
 
 def test_a_long_variable_that_is_empty_takes_a_setting_away(folder: Path) -> None:

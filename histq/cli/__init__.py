@@ -4,12 +4,14 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
+import typer.main
 
 from histq import __version__
 from histq.cli import (
@@ -96,8 +98,9 @@ def main() -> None:
         logger.info("ended exit_code=%d ms=%.0f", exit_code, elapsed_ms)
         sys.exit(exit_code)
     except typer.exceptions.TyperException as error:
-        if error.format_message():  # empty where the help has been shown instead
-            _fail(f"{error.format_message()}; histq --help shows what there is", error.exit_code)
+        # Empty where the help has been shown instead; the words in between are pydantic's.
+        if said := error.format_message().replace("Value error, ", "").rstrip("."):
+            _fail(f"{said}; histq --help shows what there is", error.exit_code)
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(130)
@@ -135,7 +138,7 @@ def _fail(line: str, exit_code: int, *, traced: bool = False) -> NoReturn:
     """Tells an error as the log is told, and ends. Machines get the traceback where `traced`."""
     from histq import logs
 
-    verbose = bool({"-v", "--verbose"} & set(sys.argv))
+    verbose = any(re.fullmatch("--verbose|-q*v[qv]*", word) for word in sys.argv)
     with contextlib.suppress(BrokenPipeError):
         if _in_json():
             extra = {"exit_code": exit_code}
@@ -155,12 +158,27 @@ def _in_json() -> bool:
 
     if logs.in_json():
         return True
-    from histq.config import told_format
+    from histq.config import ENVIRONMENT_VARIABLES, FORMAT_VARIABLES, told
 
-    if (options.log_format(sys.argv[1:]) or told_format()) != "json":
+    if (options.log_format(sys.argv[1:]) or told(FORMAT_VARIABLES)) != "json":
         return False
-    logs.begin("json", logging.INFO, logs.About(), sys.stderr)
+    from histq.host import owner_id
+
+    about = logs.About(told(ENVIRONMENT_VARIABLES), _command(), owner_id())
+    logs.begin("json", logging.INFO, about, sys.stderr)
     return True
+
+
+def _command() -> str | None:
+    """The command that was asked for; None where there is none of that name."""
+    found: Any = typer.main.get_command(app)
+    names = []
+    for word in options.without_log_format(sys.argv[1:]):
+        found = getattr(found, "commands", {}).get(word)
+        if found is None:
+            break
+        names.append(word)
+    return " ".join(names) or None
 
 
 def _leave_unread() -> NoReturn:

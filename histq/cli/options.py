@@ -89,6 +89,11 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     return [*found, *rest]
 
 
+def without_log_format(arguments: Sequence[str]) -> list[str]:
+    """The arguments but for --log-format and its value."""
+    return _split(arguments)[1]
+
+
 def log_format(arguments: Sequence[str]) -> str | None:
     """The form of log lines that the command line asks for."""
     found, _ = _split(arguments)
@@ -103,6 +108,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     for place in reversed(range(until)):
         if rest[place] == LOG_FORMAT or rest[place].startswith(f"{LOG_FORMAT}="):
             size = 1 if "=" in rest[place] else 2
-            found = [*rest[place : place + size], *found]
+            told = rest[place : place + size]
+            # What has no value must not take the name of the command for one.
+            found = [*(told if len(told) == size else [f"{LOG_FORMAT}="]), *found]
             del rest[place : place + size]
     return found, rest

@@ -172,12 +172,56 @@ def test_an_error_is_one_line_with_its_exit_code(
     assert ("exc_info" in line) is verbose
 
 
-@pytest.mark.parametrize("arguments", [("--log-format", "xml"), ("--log-format",)])
-def test_a_form_that_is_none_is_refused(arguments: tuple[str, ...], histq: Histq) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        pytest.param("fetch --nope", "fetch", id="option"),
+        pytest.param("dlq show x", "dlq show", id="of a group"),
+        pytest.param("dlq nope", "dlq", id="group alone"),
+        pytest.param("nope", None, id="no command"),
+        pytest.param("compare --tolerance 5", "compare", id="value"),
+        pytest.param("stats -c nope.toml", "stats", id="settings"),
+    ],
+)
+def test_what_is_wrong_before_settings_are_read_says_whose_it_is(
+    arguments: str, command: str | None, histq: Histq
+) -> None:
+    ended = histq(*arguments.split(), *JSON, HISTQ_ENVIRONMENT="preview")
+
+    (line,) = lines(ended)
+    assert (line["environment"], line["command"]) == ("preview", command)
+    assert line["run_id"].count(":") == 4
+
+
+@pytest.mark.parametrize("flag", ["-v", "-vv", "-qv", "--verbose"])
+def test_who_asks_for_it_in_whatever_way_sees_where_it_went_wrong(flag: str, histq: Histq) -> None:
+    ended = histq("stats", flag)
+
+    assert ended.code == 10
+    assert ended.err.startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--log-format", "xml"), "'xml'"), (("--log-format",), "''"), (("--log-format=",), "''")],
+    ids=["another", "none", "empty"],
+)
+def test_a_form_that_is_none_is_refused(
+    arguments: tuple[str, ...], said: str, histq: Histq
+) -> None:
     ended = histq("stats", *arguments)
 
     assert ended.code == 2
-    assert "'text', 'json'" in ended.err
+    assert ended.err == (
+        f"histq: Invalid value for '--log-format': {said} is not one of 'text', 'json';"
+        " histq --help shows what there is\n"
+    )
+
+
+def test_a_command_that_is_none_is_a_sentence_without_a_stop_in_it(histq: Histq) -> None:
+    ended = histq("nope")
+
+    assert ended.err == "histq: No such command 'nope'; histq --help shows what there is\n"
 
 
 def test_what_follows_two_dashes_is_no_option(histq: Histq) -> None:
