@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from histq.errors import Permanent, Throttled, Transient
+from histq.errors import Permanent, Refused, Throttled, Transient
 from histq.model import Candle, Interval, Market, Series, Token, Window
 
 EXCERPT_CHARS: Final = 160
@@ -225,6 +225,11 @@ def check_status(reply: Reply, ask: Ask) -> None:
     if reply.status < 300:
         return
     said = f"{ask}: HTTP {reply.status} {excerpt(reply.body)}"
+    if reply.status == 451:
+        raise Refused(
+            f"{ask.series}: HTTP 451, this host does not serve your location; ask from another one,"
+            f" or set enabled = false in [sources.{ask.series.source}]"
+        )
     if reply.status == 429:
         raise Throttled(said, retry_after_s(reply))
     if reply.status >= 500 or reply.status == 408:

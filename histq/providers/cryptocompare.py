@@ -120,7 +120,7 @@ class CryptoCompare:
             raise Credentials(f"{ask.series}: CryptoCompare asks for another key; {KEY_HINT}")
         if _before_history(reply, trouble):
             return
-        if answer.get("Response") != "Error" or reply.status == 429 or reply.status >= 500:
+        if answer.get("Response") != "Error" or reply.status in (429, 451) or reply.status >= 500:
             check_status(reply, ask)
             return
         said = f"{ask}: {answer.get('Message') or excerpt(reply.body)}"

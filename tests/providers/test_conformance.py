@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import histq
-from histq.errors import HistqError, Misshapen, Permanent, Throttled, Transient
+from histq.errors import HistqError, Misshapen, Permanent, Refused, Throttled, Transient
 from histq.model import DAY_MS, Interval, Token, Window
 from histq.providers import (
     Archive,
@@ -409,6 +409,15 @@ def test_a_path_that_does_not_exist_is_not_asked_again(name: str) -> None:
 
     with pytest.raises(Permanent, match=hint):
         providers()[name].check(Reply(404, {}, b"404 page not found"), first_ask(name))
+
+
+@pytest.mark.parametrize("body", [b"", b'{"Response": "Error", "code": 0}'], ids=["bare", "json"])
+@every_provider
+def test_a_source_that_does_not_serve_this_location_refuses(name: str, body: bytes) -> None:
+    with pytest.raises(Refused, match=f"HTTP 451, .*sources.{name}") as refused:
+        providers()[name].check(Reply(451, {}, body), first_ask(name))
+
+    assert refused.value.exit_code == 6
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 418, 429, 451, 500, 503])
