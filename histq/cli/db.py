@@ -144,28 +144,37 @@ def prune(
     from histq.stop import Stop
 
     session = usual.session("db prune")
-    before = _before(session, kinds or [], older_than)
+    chosen = _chosen(kinds or [])
+    before = _before(session, chosen, older_than)
     stop = Stop().on_signals()
     with session.open() as backends:
         files = [database.path for database in backends.databases()]
         wanted = archive if archive is not None and not dry_run else None
         with Archive.open(wanted, files) if wanted else nullcontext() as opened:
             report = run(backends, before, opened, session.runs, stop, dry_run=dry_run)
+    # Of the others nothing is known here: they were not asked for.
+    report.kept_for_ever = [kind for kind in report.kept_for_ever if kind in chosen]
     exit_code = stop.exit_code if stop else 0
     collect.finish(session, exit_code, report, _pruned(report))
 
 
-def _before(session: "Session", kinds: list[str], older_than: str | None) -> "dict[Kind, int]":
-    """The instants before which each kind goes. Raises Usage."""
-    from histq.dates import instant
-    from histq.host import wall_clock
-    from histq.pipeline.prune import Kind, cutoffs
+def _chosen(kinds: list[str]) -> "list[Kind]":
+    """The kinds of these names, or all. Raises Usage."""
+    from histq.pipeline.prune import Kind
 
     known = {kind.value for kind in Kind}
     if unknown := [kind for kind in kinds if kind not in known]:
         raise Usage(f"no kind {unknown[0]!r}; known: {KINDS}")
+    return [Kind(kind) for kind in kinds] or list(Kind)
+
+
+def _before(session: "Session", chosen: "list[Kind]", older_than: str | None) -> "dict[Kind, int]":
+    """The instants before which each kind goes. Raises Usage."""
+    from histq.dates import instant
+    from histq.host import wall_clock
+    from histq.pipeline.prune import cutoffs
+
     now = wall_clock()
-    chosen = [Kind(kind) for kind in kinds] or list(Kind)
     if older_than is None:
         found = cutoffs(session.settings.retention, now)
         return {kind: found[kind] for kind in chosen if kind in found}

@@ -249,6 +249,23 @@ def test_prune_goes_by_the_settings(histq: Histq, database: Path) -> None:
     assert count(database, "prices") == 24
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        pytest.param(("stats",), [], id="what the settings delete"),
+        pytest.param(("letters", "runs"), ["letters"], id="what they keep"),
+        pytest.param(("letters", "--older-than", "1d"), [], id="an age"),
+        pytest.param((), ["letters", "revisions"], id="all"),
+    ],
+)
+def test_prune_says_of_what_it_was_asked_alone_whether_it_is_kept(
+    arguments: tuple[str, ...], kept: list[str], histq: Histq, database: Path
+) -> None:
+    ended = histq("db", "prune", *arguments, "--dry-run", "--json")
+
+    assert ended.document["kept_for_ever"] == kept
+
+
 def test_prune_takes_an_age_and_kinds_from_the_command_line(histq: Histq, database: Path) -> None:
     document = histq("db", "prune", "runs", "letters", "--older-than", "1d", "--json").document
 
