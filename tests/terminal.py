@@ -86,6 +86,13 @@ class Terminal:
         """The first picture that holds all of them."""
         return self.until(lambda picture: all(text in picture for text in texts))
 
+    def says(self, text: str) -> None:
+        """Waits until it has written that."""
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.said:
+            assert time.monotonic() < deadline, f"never said; all that was: {self.said}"
+            self._read(0.1)
+
     def wait(self) -> int:
         """Its exit code, once it has ended."""
         deadline = time.monotonic() + PATIENCE_S

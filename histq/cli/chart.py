@@ -33,16 +33,20 @@ def chart(
     import shutil
 
     from histq.chart import stretch
+    from histq.cli.working import Working
     from histq.dates import span
     from histq.host import wall_clock
     from histq.pipeline.chart import collect
+    from histq.stop import Stop
 
     start, end = span(since, until, wall_clock())
     width = min(shutil.get_terminal_size().columns, WIDEST)
     session = usual.session("chart")
-    with session.open() as backends:
+    stop = Stop().on_signals()
+    with session.open() as backends, Working(session.err, quiet=usual.quiet, stop=stop) as working:
         ledger = _only(which.ledgers(session, backends))
-        drawn = collect(backends.store, ledger, stretch(*ledger, start, end), 2 * width)
+        window = stretch(*ledger, start, end)
+        drawn = collect(backends.store, ledger, window, 2 * width, working.tell)
     if session.json:
         session.document(drawn)
         return

@@ -59,9 +59,11 @@ def compare(
     The source named first with -s stands left. What only one of two holds is counted apart.
     """
     from histq.cli import render_compare
+    from histq.cli.working import Working
     from histq.model import Interval
     from histq.pipeline.compare import compare_pairs
     from histq.pipeline.pairs import Terms, pair_up
+    from histq.stop import Stop
 
     order = list(dict.fromkeys(which.source or ()))
     if len(order) == 1:
@@ -69,10 +71,11 @@ def compare(
     coarse = None if resample is None else Interval.parse(resample)
     measure = _measure(since, until, tolerance, volume, limit)
     session = usual.session("compare")
-    with session.open() as backends:
+    stop = Stop().on_signals()
+    with session.open() as backends, Working(session.err, quiet=usual.quiet, stop=stop) as working:
         chosen = which._replace(source=order).series(session, backends)
         pairs = pair_up(chosen, Terms(order, coarse, as_usd))
-        report = compare_pairs(backends.store, pairs, measure)
+        report = compare_pairs(backends.store, pairs, measure, working.tell)
     if session.json:
         session.document(report)
     else:

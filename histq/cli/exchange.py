@@ -129,6 +129,7 @@ def _to_stdout(job: "Export") -> None:
 def _to_file(
     job: "Export", file: Path, session: "Session", backends: "Backends", force: bool
 ) -> None:
+    from histq.cli.working import Working
     from histq.errors import Stopped
     from histq.pipeline.export import refuse_replacing, replacing
     from histq.stop import Stop
@@ -137,8 +138,8 @@ def _to_file(
     refuse_replacing(file, force=force, databases=[one.path for one in databases if one])
     stop = Stop().on_signals()
     try:
-        with replacing(file) as out:
-            job.write(out, stop)
+        with replacing(file) as out, Working(session.err, quiet=session.quiet) as working:
+            job.write(out, stop, working.tell)
     except Stopped as stopped:
         session.err.print(f"stopped: {file} is as it was before", soft_wrap=True)
         raise typer.Exit(stop.exit_code) from stopped

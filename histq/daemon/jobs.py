@@ -19,6 +19,7 @@ from histq.pipeline.backup import Place, backup
 from histq.pipeline.fetch import FetchJob, fetch
 from histq.pipeline.ledgers import ledgers, to_repair
 from histq.pipeline.prune import cutoffs, prune
+from histq.pipeline.reading import untold
 from histq.pipeline.reports import FetchReport
 from histq.pipeline.runs import RunLog
 from histq.pipeline.targets import Selection, enabled, lacks_key, select
@@ -191,9 +192,5 @@ def _backup(around: Surroundings, runs: RunLog, stop: Stop) -> Outcome:
             f"there is no folder {folder} for backups; make it: daemon.backup_folder names it"
         )
     place = Place(Path(folder) if folder else None, keep)
-    report = backup(around.opener, place, around.clock(), stop, _untold)
+    report = backup(around.opener, place, around.clock(), stop, untold)
     return Outcome(0, f"copied to {', '.join(copy.file for copy in report.copies)}")
-
-
-def _untold(doing: str, done: int, of: int | None) -> None:
-    """Nobody looks on."""

@@ -1,15 +1,26 @@
 """Chart: the figures of one series, in memory that does not grow with it."""
 
+from typing import Final
+
 from histq.chart import Chart, Point, bins, blanks, heat_map
 from histq.model import Interval, Series, Window
+from histq.pipeline.audit import Tell
 from histq.pipeline.ledgers import Ledger
+from histq.pipeline.reading import untold
 from histq.stores import Bar, Store
 
+AT_ONCE: Final = 16
+"""Bins between one word to whoever waits and the next."""
 
-def collect(store: Store, ledger: Ledger, window: Window, most: int) -> Chart:
-    """The window of the series in at most so many bins."""
+
+def collect(store: Store, ledger: Ledger, window: Window, most: int, tell: Tell = untold) -> Chart:
+    """The window of the series in at most so many bins. What `tell` raises ends it."""
     series, spans = ledger
-    bars = store.bars(series, bins(Interval(series.interval), window, most))
+    wanted = bins(Interval(series.interval), window, most)
+    bars: list[Bar] = []
+    for place in range(0, len(wanted), AT_ONCE):
+        bars += store.bars(series, wanted[place : place + AT_ONCE])
+        tell(f"reading {series}", place + AT_ONCE, len(wanted))
     first, high, low, last = _extremes(store, series, bars) if bars else (None,) * 4
     return Chart(
         *series,

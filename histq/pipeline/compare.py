@@ -8,7 +8,9 @@ import msgspec
 from histq.compare import PRICES, VOLUME, Comparison, Difference, FieldFigures, compare
 from histq.export import resample
 from histq.model import Candle, Interval, Series, Window
+from histq.pipeline.audit import Tell
 from histq.pipeline.pairs import LeftOut, Pair, Pairs
+from histq.pipeline.reading import Reading, untold
 from histq.stores import Store
 
 FOUND_SOMETHING: Final = 3
@@ -79,14 +81,21 @@ class CompareReport(msgspec.Struct, frozen=True):
         return FOUND_SOMETHING if self.beyond or not compared else 0
 
 
-def compare_pairs(store: Store, pairs: Pairs, measure: Measure) -> CompareReport:
+def compare_pairs(
+    store: Store, pairs: Pairs, measure: Measure, tell: Tell = untold
+) -> CompareReport:
+    """What `tell` raises ends it."""
     reach = {
         Series(one.source, one.symbol, one.interval): (one.first, one.last)
         for one in store.coverage()
     }
-    reports = [
-        _compare(store, pair, _common(pair, reach, measure.window), measure) for pair in pairs.pairs
-    ]
+    reading = Reading(store, tell)
+    met = [(pair, _common(pair, reach, measure.window)) for pair in pairs.pairs]
+    for pair, window in met:
+        if window is not None:
+            reading.expect(pair.left, window)
+            reading.expect(pair.right, window)
+    reports = [_compare(reading, pair, window, measure) for pair, window in met]
     beyond = sum(report.beyond for report in reports)
     return CompareReport(measure.tolerance, beyond, reports, pairs.left_out)
 
@@ -108,20 +117,21 @@ def _common(
     return Window(start, end) if start < end else None
 
 
-class _Reading:
-    """One side's candles at the pair's interval; counts what cannot be merged."""
+class _OneSide:
+    """Its candles at the pair's interval; counts what cannot be merged."""
 
-    def __init__(self, store: Store, series: Series, interval: Interval) -> None:
-        self._store = store
+    def __init__(self, reading: Reading, series: Series, pair: Pair) -> None:
+        self._reading = reading
         self._series = series
-        self._interval = interval
+        self._interval = pair.interval
+        self._doing = f"comparing {pair.left}"
         self.incomplete = 0
 
     def candles(self, window: Window | None) -> Iterator[Candle]:
         if window is None:
             return
         own = Interval(self._series.interval)
-        candles = self._store.candles(self._series, window)
+        candles = self._reading.candles(self._series, window, self._doing)
         if own == self._interval:
             yield from candles
             return
@@ -135,9 +145,9 @@ class _Reading:
         return Side(*self._series, only, self.incomplete)
 
 
-def _compare(store: Store, pair: Pair, window: Window | None, measure: Measure) -> PairReport:
-    left = _Reading(store, pair.left, pair.interval)
-    right = _Reading(store, pair.right, pair.interval)
+def _compare(reading: Reading, pair: Pair, window: Window | None, measure: Measure) -> PairReport:
+    left = _OneSide(reading, pair.left, pair)
+    right = _OneSide(reading, pair.right, pair)
     fields = (*PRICES, VOLUME) if measure.volume else PRICES
     candles = left.candles(window), right.candles(window)
     found = compare(*candles, fields, measure.tolerance, measure.limit)

@@ -22,6 +22,8 @@ from histq.export import (
     resample,
 )
 from histq.model import Candle, Interval, Series, Window
+from histq.pipeline.audit import Tell
+from histq.pipeline.reading import Reading, untold
 from histq.place import to_disk
 from histq.stop import Stop
 from histq.stores import Store
@@ -50,10 +52,13 @@ class Export:
         if shape.format is Format.PARQUET:
             parquet.refuse_without_pyarrow()
 
-    def write(self, out: BinaryIO, stop: Stop) -> None:
+    def write(self, out: BinaryIO, stop: Stop, tell: Tell = untold) -> None:
         """Writes every row. Raises Stopped when the stop comes, in the middle of it."""
         marked = self._shape.fill is not Fill.NONE
-        rows = self._all_rows(stop)
+        reading = Reading(self._store, tell)
+        for series in self._chosen:
+            reading.expect(series, self._shape.window)
+        rows = self._all_rows(reading, stop)
         if self._shape.format is Format.PARQUET:
             parquet.write(rows, out, marked=marked, provenance=self._provenance())
         else:
@@ -71,18 +76,18 @@ class Export:
             "fill": self._shape.fill,
         }
 
-    def _all_rows(self, stop: Stop) -> Iterator[Row]:
+    def _all_rows(self, reading: Reading, stop: Stop) -> Iterator[Row]:
         for series in self._chosen:
             named = _named(series, self._shape.coarse)
-            candles = self._candles(series)
+            candles = self._candles(reading, series)
             for candle, filled in fill(candles, Interval(named.interval), self._shape.fill):
                 if stop:
                     raise stop.stopped("stopped while exporting")
                 self.rows += 1
                 yield Row(named, candle, filled)
 
-    def _candles(self, series: Series) -> Iterator[Candle]:
-        candles = self._store.candles(series, self._shape.window)
+    def _candles(self, reading: Reading, series: Series) -> Iterator[Candle]:
+        candles = reading.candles(series, self._shape.window, f"exporting {series}")
         if self._shape.coarse is None:
             return candles
         return self._kept(resample(candles, Interval(series.interval), self._shape.coarse))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from histq.db import Database
+from histq.errors import Stopped
 from histq.model import DAY_MS, HOUR_MS, Candle, Interval, Series, Span, State, Window
 from histq.page import MOST, flatten
 from histq.pipeline.compare import (
@@ -17,6 +18,7 @@ from histq.pipeline.compare import (
     compare_pairs,
 )
 from histq.pipeline.pairs import Pair, Pairs
+from histq.pipeline.reading import EVERY
 from histq.stores.sqlite import SqliteStore
 
 EVER = Window(0, MOST)
@@ -201,3 +203,49 @@ def test_volumes_are_compared_only_when_asked_for(store: SqliteStore) -> None:
     assert (without.beyond, without.exit_code) == (0, 0)
     assert with_volume.pairs[0].not_compared == []
     assert (with_volume.beyond, with_volume.exit_code) == (1, 3)
+
+
+def test_how_far_it_is_is_told_over_all_pairs(store: SqliteStore) -> None:
+    hold(store, LEFT, *range(EVERY))
+    hold(store, RIGHT, *range(EVERY))
+    told: list[tuple[str, int, int | None]] = []
+    pair = Pair(LEFT, RIGHT, HOUR, ())
+
+    compare_pairs(
+        store,
+        Pairs([pair, pair], []),
+        Measure(EVER, 0.01, False, limit=5),
+        lambda doing, done, of: told.append((doing, done, of)),
+    )
+
+    assert {doing for doing, _, _ in told} == {"comparing binance/BTCUSDT/1h"}
+    assert [done for _, done, _ in told] == [EVERY, 2 * EVERY, 3 * EVERY, 4 * EVERY]
+    assert {of for _, _, of in told} == {4 * EVERY}
+
+
+def test_of_a_window_as_many_are_expected_as_it_has_slots(store: SqliteStore) -> None:
+    hold(store, LEFT, *range(2 * EVERY))
+    hold(store, RIGHT, *range(2 * EVERY))
+    told: list[int | None] = []
+
+    compare_pairs(
+        store,
+        Pairs([Pair(LEFT, RIGHT, HOUR, ())], []),
+        Measure(Window(0, EVERY * HOUR_MS), 0.01, False, limit=5),
+        lambda doing, done, of: told.append(of),
+    )
+
+    assert told == [2 * EVERY, 2 * EVERY]
+
+
+def test_what_the_watcher_raises_ends_it(store: SqliteStore) -> None:
+    hold(store, LEFT, *range(EVERY))
+    hold(store, RIGHT, *range(EVERY))
+
+    def enough(doing: str, done: int, of: int | None) -> None:
+        raise Stopped(f"stopped while {doing}")
+
+    with pytest.raises(Stopped, match="stopped while comparing"):
+        compare_pairs(
+            store, Pairs([Pair(LEFT, RIGHT, HOUR, ())], []), Measure(EVER, 0.01, False, 5), enough
+        )
