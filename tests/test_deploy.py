@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from histq.daemon.schedule import trigger
-from tests.conftest import Histq
+from tests.conftest import Histq, source_at
+from tests.loopback import Loopback, Says
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -66,6 +67,45 @@ def test_the_line_for_cron_is_a_schedule_and_a_command_of_ours(histq: Histq) -> 
     assert command is not None
     assert histq(command[1], "--help").code == 0
     assert subprocess.run(["sh", "-n", "-c", rest], check=False).returncode == 0
+
+
+def test_the_line_for_cron_leaves_a_log_with_the_time_in_every_line(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    home = tmp_path / "user"
+    program = home / "histq" / ".venv" / "bin" / "histq"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m histq "$@"\n')
+    program.chmod(0o755)
+    *_, line = (DEPLOY / "crontab").read_text().splitlines()
+
+    with Loopback(lambda asked: Says(b"[]")) as server:
+        ended = subprocess.run(
+            ["/bin/sh", "-c", line.split(maxsplit=5)[5]],
+            env={
+                **environ,
+                **source_at("binance", server.url),
+                "HISTQ_SOURCES__COINGECKO__ENABLED": "false",
+                "HOME": str(home),
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    lines = (home / "histq" / "histq.log").read_text().splitlines()
+    assert (ended.stdout, ended.stderr) == ("", "")
+    assert (home / "histq" / "histq.db").is_file()
+    assert any("job=maintain exit_code=0" in line for line in lines)
+    assert all(re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", line) for line in lines)
+
+
+@pytest.mark.parametrize("name", ["histq.service", "histq-once.service"])
+def test_a_unit_that_is_stopped_has_not_failed(name: str) -> None:
+    found = re.findall(r"^SuccessExitStatus=(.*)$", (DEPLOY / name).read_text(), re.MULTILINE)
+
+    assert {"130", "143"} <= set(" ".join(found).split())
 
 
 def test_what_the_image_copies_is_enough_to_build_it(tmp_path: Path) -> None:
