@@ -110,6 +110,20 @@ class Undelivered(HistqError):
     exit_code = 3
 
 
+def reason(error: BaseException) -> str:
+    """The kind of error and what the system says of it, such as that a connection was refused.
+
+    Not the error's own text: it may hold the URL, and the URL may hold a key.
+    """
+    kind, cause = type(error).__name__, error
+    while not (isinstance(cause, OSError) and cause.strerror):
+        following = cause.__cause__ or cause.__context__
+        if following is None:
+            return kind
+        cause = following
+    return f"{kind}, {cause.strerror}"
+
+
 class Channel(Protocol):
     """One receiver. `send` is called from one thread at a time."""
 

@@ -13,6 +13,7 @@ from typing import Final, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from histq import __version__
+from histq.alerts.notice import reason
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Ping:
                 address, content=text.encode(), headers=headers, timeout=self._timeout_s
             )
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
-            told.append(type(error).__name__)
+            told.append(reason(error))
         else:
             told.append("" if answer.is_success else f"HTTP {answer.status_code}")
 

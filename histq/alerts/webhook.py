@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from histq import __version__
-from histq.alerts.notice import Notice, Undelivered
+from histq.alerts.notice import Notice, Undelivered, reason
 
 SIGNATURE: Final = "x-histq-signature"
 """sha256= and the HMAC-SHA256 of the body by the secret, in hexadecimal."""
@@ -38,7 +38,6 @@ class Webhook:
             ) as response:
                 status = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            # Not its text: it may hold the URL, and the URL may hold a key.
-            raise Undelivered(f"webhook {self.place}: {type(error).__name__}") from None
+            raise Undelivered(f"webhook {self.place}: {reason(error)}") from None
         if not 200 <= status < 300:
             raise Undelivered(f"webhook {self.place}: HTTP {status}")

@@ -101,7 +101,15 @@ def test_a_webhook_that_is_not_there_is_told_without_its_secret(tmp_path: Path) 
 
     told = refusal(channel(tmp_path, webhook_url=url))
 
-    assert told == f"webhook {hook.url.removeprefix('http://')}: ConnectError"
+    place = hook.url.removeprefix("http://")
+    assert told == f"webhook {place}: ConnectError, Connection refused"
+
+
+def test_a_webhook_of_an_unknown_host_says_that(tmp_path: Path) -> None:
+    told = refusal(channel(tmp_path, webhook_url=f"http://no.such.invalid/{SECRET}"))
+
+    assert told.startswith("webhook no.such.invalid: ConnectError, ")
+    assert SECRET not in told
 
 
 def test_a_mail_goes_to_all_recipients(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_monitor_that_is_not_there_changes_neither_result_nor_error(
     with pytest.raises(Broken), Ping(gone, "fetch", code_of):
         raise Broken
 
-    assert "was not told: ConnectError" in caplog.text
+    assert "was not told: ConnectError, Connection refused" in caplog.text
 
 
 def test_a_monitor_that_answers_a_byte_at_a_time_is_left_in_time(
