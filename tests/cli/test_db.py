@@ -53,6 +53,14 @@ def count(path: Path, table: str) -> int:
         return int(found)
 
 
+def stored(path: Path) -> bool:
+    """Whether there is a price; there may be no database yet, or one without tables."""
+    try:
+        return path.exists() and count(path, "prices") > 0
+    except sqlite3.OperationalError:
+        return False
+
+
 def break_open(path: Path, offset: int, text: bytes = b"\xff" * 4096) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
@@ -213,7 +221,7 @@ def busy(environ: dict[str, str], place: Path) -> "Iterator[subprocess.Popen[byt
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
-            until((place / "histq.db").exists)
+            until(lambda: stored(place / "histq.db"))
             yield process
             process.kill()
 

@@ -123,43 +123,39 @@ def test_an_import_that_waits_for_a_series_ends_with_the_code_of_its_signal(
     assert histq("stats", "--json").document["series"] == []
 
 
-class Intruder:
-    """Takes the lock again and again, for a second each time, between short breaths."""
+@contextmanager
+def locked_for(place: Path, seconds: float) -> Iterator[threading.Event]:
+    """Another program holds the database locked for so long; then the event is set."""
+    over = threading.Event()
+    path = place / "histq.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("begin immediate")
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._intrude)
-        self.times = 0
+        def release() -> None:
+            over.set()
+            other.execute("commit")
 
-    def _intrude(self) -> None:
-        path = self._place / "histq.db"
-        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
-            while not self._done.wait(0.05):
-                other.execute("begin immediate")
-                self._done.wait(1)
-                other.execute("commit")
-                self.times += 1
-
-    def __enter__(self) -> "Intruder":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+        timer = threading.Timer(seconds, release)
+        timer.start()
+        try:
+            yield over
+        finally:
+            timer.join()
 
 
 def test_a_writer_from_outside_that_holds_the_lock_for_long_only_takes_time(
     histq: Histq, place: Path
 ) -> None:
     histq("init")
-    with Loopback(hours) as server, Intruder(place) as intruder:
+    with Loopback(hours) as server:
         settings = source_at("binance", server.url)
-        fetched = histq(*FETCH, "--json", **settings)
-        consumed = histq("consume", "--json", "--concurrency", "3", **settings)
+        with locked_for(place, 2) as over:
+            fetched = histq(*FETCH, "--json", **settings)
+            assert over.is_set()
+        with locked_for(place, 2) as over:
+            consumed = histq("consume", "--json", "--concurrency", "3", **settings)
+            assert over.is_set()
 
     assert (fetched.code, fetched.err) == (0, "")
     assert (consumed.code, consumed.err) == (0, "")
     assert fetched.document["queued_points"] == consumed.document["inserted"] == 2 * HOURS
-    assert intruder.times >= 2
