@@ -117,7 +117,7 @@ def daemon(folder: Path) -> Iterator[str]:
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"listening on (http://\S+)", log.read_text()):
+        if found := re.search(r"listening address=(http://\S+)", log.read_text()):
             return urlsplit(found[1]).netloc
         time.sleep(POLL_S)
     raise SystemExit(f"no daemon that listens: {log.read_text()}")
