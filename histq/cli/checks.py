@@ -54,8 +54,9 @@ def _sources(settings: Settings) -> list[str]:
 
 
 def _daemon(settings: Settings) -> list[str]:
+    from histq.daemon.page import refuse_address
     from histq.daemon.schedule import wrong_schedules
-    from histq.web.address import refuse_open, resolve, wrong_hosts
+    from histq.web.address import wrong_hosts
 
     daemon = settings.daemon
     found = [str(error) for error in wrong_schedules(settings)]
@@ -67,8 +68,7 @@ def _daemon(settings: Settings) -> list[str]:
         for name in wrong_hosts(daemon.hosts)
     ]
     try:
-        if daemon.listen:
-            refuse_open(resolve(daemon.listen), daemon.token.get_secret_value())
+        refuse_address(settings)
     except Config as error:
         found.append(f"daemon.listen: {error}")
     return found

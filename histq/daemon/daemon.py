@@ -9,11 +9,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from histq.alerts.channels import open_channels
 from histq.daemon.facts import Facts
 from histq.daemon.jobs import Surroundings, row_of, scheduled
 from histq.daemon.lookout import Lookout
 from histq.daemon.memory import keep_little
-from histq.daemon.page import Page, figures
+from histq.daemon.page import Page, figures, refuse_address
+from histq.daemon.schedule import refuse_wrong
 from histq.daemon.systemd import Notifier
 from histq.daemon.turns import Outcome, Turns
 from histq.daemon.watcher import LogWatcher
@@ -63,7 +65,7 @@ class Daemon:
     def run(self) -> None:
         """All jobs on their schedules, and the consumer, until the stop."""
         keep_little()
-        self._opener.open(create=True).close()
+        self._make_database()
         with series_locks(self._opener.path) as locks, contextlib.ExitStack() as held:
             held.callback(_alone(self._opener.path).close)
             around = Surroundings(self._opener, self._state_folder, locks, self._facts, self._clock)
@@ -81,7 +83,7 @@ class Daemon:
     def once(self) -> list[tuple[str, Outcome]]:
         """Every job now, one after the other, each followed by a consumer until nothing waits."""
         found = []
-        self._opener.open(create=True).close()
+        self._make_database()
         with series_locks(self._opener.path) as locks:
             around = Surroundings(self._opener, self._state_folder, locks, self._facts, self._clock)
             for one in scheduled(around):
@@ -91,6 +93,14 @@ class Daemon:
                 found.append(("consume", self._drain()))
             self._look_once(around)
         return [(name, outcome) for name, outcome in found if outcome.said]
+
+    def _make_database(self) -> None:
+        """Not for settings that are wrong: they leave nothing behind."""
+        settings = self._opener.settings
+        refuse_wrong(settings)
+        refuse_address(settings)
+        open_channels(settings.alerts)
+        self._opener.open(create=True).close()
 
     def hang_up(self, _number: int, _frame: FrameType | None) -> None:
         """For SIGHUP: new settings are wanted."""

@@ -7,7 +7,9 @@ from histq.daemon.jobs import Surroundings
 from histq.daemon.turns import Turns
 from histq.errors import Config
 from histq.pipeline.targets import select
+from histq.settings import Settings
 from histq.web import Figure, Server
+from histq.web.address import refuse_open, resolve
 
 
 class Page:
@@ -68,6 +70,12 @@ class Page:
 def _asked(around: Surroundings) -> tuple[object, ...]:
     settings = around.settings.daemon
     return settings.listen, settings.token.get_secret_value(), tuple(settings.hosts)
+
+
+def refuse_address(settings: Settings) -> None:
+    """Raises Config for an address that is none, or that others reach and no token keeps."""
+    if settings.daemon.listen:
+        refuse_open(resolve(settings.daemon.listen), settings.daemon.token.get_secret_value())
 
 
 def figures(turns: list[Turns], alerts: Counter[str]) -> list[Figure]:
