@@ -1,44 +1,38 @@
 """A disk with little room: fetch stops before it is full, and what is queued is still stored."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from sqlite_utils.utils import sqlite3
 
 from tests.conftest import Histq, source_at
+from tests.disks import small_disks
+from tests.hourly import HOUR_MS, PAGE, opens
 from tests.loopback import Asked, Loopback, Says
 
-HOUR_MS = 3_600_000
 MIB = 1024 * 1024
 FETCH = ("fetch", "-q", "-s", "binance", "--from", "2018-01-01", "--to", "2024-01-01")
 
 
 def hours(asked: Asked) -> Says:
-    start, end = int(asked.query["startTime"]), int(asked.query["endTime"])
-    opens = range(-(-start // HOUR_MS) * HOUR_MS, end + 1, HOUR_MS)
+    """With as many digits as real ones have, so that a page is as large."""
     values = ["3.14159", "4.2", "2.71828", "3.5", "1234.5678"]
-    rows = [[t, *values, t + HOUR_MS - 1, "35.5", 7, "5.25", "17.125", "0"] for t in opens]
-    return Says(json.dumps(rows[:1000]).encode())
+    rows = [
+        [t, *values, t + HOUR_MS - 1, "35.5", 7, "5.25", "17.125", "0"]
+        for t in islice(opens(asked), PAGE)
+    ]
+    return Says(json.dumps(rows).encode())
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """32 MiB, in memory; skips where this machine does not let us mount."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("there is no mount here")
-    if mounted.returncode:
-        pytest.skip(f"this machine does not let us mount: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    """32 MiB."""
+    with small_disks(tmp_path / "disk") as make:
+        yield make(32 * MIB).folder
 
 
 def value(path: Path, sql: str) -> int:
